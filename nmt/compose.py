@@ -1,0 +1,237 @@
+"""From YAML and overrides to the dataclasses of `config.py`: the only file of `nmt` with omegaconf.
+
+No `_target_`: a config travels with a checkpoint, and instantiating a name from a file that
+somebody sent would run their code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from nmt.config import (
+    MODELS,
+    Config,
+    DataConfig,
+    DecodingConfig,
+    ModelConfig,
+    TrainingConfig,
+    UserError,
+    one_of,
+    require,
+    suggestion,
+)
+
+
+def schema(model: type[ModelConfig]) -> DictConfig:
+    """The typed tree of all knobs with their defaults, for a run of this model."""
+    return cast(DictConfig, OmegaConf.structured(Config(model=model())))
+
+
+def to_config(tree: DictConfig) -> Config:
+    """The plain dataclasses of a composed tree, every value checked."""
+    # What Hydra adds with +key=value is outside the schema.
+    model = OmegaConf.get_type(tree, "model") or ModelConfig
+    for key in _paths("", OmegaConf.to_container(tree)):
+        require(key in known_keys(model), unknown_key(key))
+    try:
+        return cast(Config, OmegaConf.to_object(tree))
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Writes what `load_config` reads."""
+    path.write_text(OmegaConf.to_yaml(OmegaConf.structured(config)), encoding="utf-8")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config in a YAML file, with `section.key=value` overrides, through the schema.
+
+    Raises `UserError` for anything the schema does not know; nothing in the file is ever executed.
+    """
+    values = read_yaml(path)
+    name = str(values["model"].get("name"))
+    one_of(f"{path}: model.name", name, tuple(MODELS))
+    tree = schema(MODELS[name])
+    try:
+        tree = cast(DictConfig, OmegaConf.merge(tree, OmegaConf.create(values)))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: {explain(error)}") from error
+    for override in overrides:
+        tree = apply_override(tree, override)
+    return to_config(tree)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The sections of a saved config, as yet unchecked."""
+    strange = f"{path} is not a config this program wrote"
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"the config {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{strange}: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
+        raise UserError(f"{strange}: it has no section 'model'")
+    # A saved config has its values; `${oc.env:...}` would read them from whoever loads it.
+    require("${" not in text, f"{strange}: it has an interpolation, ${{...}}")
+    return values
+
+
+def apply_override(tree: DictConfig, override: str) -> DictConfig:
+    """The tree with `section.key=value`, the value in YAML."""
+    key, equals, _ = override.partition("=")
+    require(bool(key and equals), f"{override!r} is not of the form section.key=value")
+    options = [known for known in _all_keys() if known.startswith(key + ".")]
+    require(
+        not options,
+        f"{key} is a section, but {override!r} gives it a value: set one of its options, "
+        f"such as {next((option for option in options if not option.endswith('.name')), key)}",
+    )
+    try:
+        return cast(DictConfig, OmegaConf.merge(tree, OmegaConf.from_dotlist([override])))
+    except ConfigKeyError as error:
+        raise UserError(unknown_key(key)) from error
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{override!r} has a value that cannot be read: put it in quotes"
+        ) from error
+
+
+# The type a value should be: omegaconf's word and ours. It may name the type that the value is
+# as well ("Value 'abc' of type 'str' could not be converted to Integer"): the first that fits.
+KINDS = {
+    "Integer": "a whole number",
+    "'int'": "a whole number",
+    "Float": "a number",
+    "'float'": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "'str'": "text",
+}
+
+
+def explain(error: BaseException) -> str:
+    """What omegaconf complains of, in one line with the full key and the nearest known one."""
+    key = str(getattr(error, "full_key", None) or "")
+    text = str(getattr(error, "msg", None) or error).strip().splitlines()
+    first = text[0] if text else type(error).__name__
+    if key and ("not in" in first or "struct" in first):
+        return unknown_key(key)
+    kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
+    value = re.search(r"'(.*)' (?:of type|for field|is not)|: '(.*)'", first)
+    if key and kind and value:
+        given = value[1] or value[2]
+        return f"{key} must be {kind}, but is {'null' if given == 'None' else repr(given)}"
+    return f"{key}: {first}" if key and key not in first else first
+
+
+def unknown_key(key: str) -> str:
+    """`unknown key model.widht; did you mean 'model.width'?`, or whose option it is."""
+    owners = [name for name, model in MODELS.items() if key in known_keys(model)]
+    if owners:
+        return f"{key} is an option of model={owners[0]}, not of the model that is selected"
+    known = _all_keys()
+    last_parts = {full.rpartition(".")[2]: full for full in reversed(known)}
+    near = get_close_matches(key.rpartition(".")[2], last_parts, n=1)
+    return f"unknown key {key}" + (
+        suggestion(key, known) or suggestion(last_parts[near[0]] if near else "", known)
+    )
+
+
+def _all_keys() -> list[str]:
+    return list(dict.fromkeys(known for model in MODELS.values() for known in known_keys(model)))
+
+
+def known_keys(model: type[ModelConfig]) -> list[str]:
+    """Every key a user may set for a run of this model, such as `model.attention.heads`."""
+    return list(_walk("", Config(model=model())))
+
+
+def _walk(prefix: str, section: Any) -> Iterator[str]:
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        yield prefix + entry.name
+        if is_dataclass(value):
+            yield from _walk(f"{prefix}{entry.name}.", value)
+
+
+def _paths(prefix: str, section: Any) -> Iterator[str]:
+    for key, value in section.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _paths(f"{prefix}{key}.", value)
+
+
+def register_schema() -> None:
+    """Makes the dataclasses the base of Hydra's config groups, so that every key is typed."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(name="base_config", node=Config)
+    store.store(group="data", name="base_data", node=DataConfig)
+    store.store(group="training", name="base_training", node=TrainingConfig)
+    store.store(group="decoding", name="default", node=DecodingConfig)
+    for name, model in MODELS.items():
+        store.store(group="model", name=f"base_{name}", node=model)
+
+
+def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
+    """The config of a run that goes on, with what the command line changes.
+
+    Raises `UserError` for what cannot change: the model, the data and the tokenizer.
+    """
+    for override in overrides:
+        key = override.lstrip("+~").split("=", 1)[0]
+        section = key.split(".", 1)[0]
+        if section in ("model", "data", "experiment") or "." not in key:
+            raise UserError(
+                f"resume={run} keeps {section} as it was: {override!r} cannot be changed; "
+                "only training.* and decoding.* can"
+            )
+    return load_config(run / "config.yaml", overrides)
+
+
+@contextmanager
+def composition_error() -> Iterator[None]:
+    """Turns what Hydra raises for a wrong override or group into a `UserError`."""
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+
+    try:
+        yield
+    except MissingConfigException as error:
+        raise UserError(_unknown_choice(error.missing_cfg_file, error.options)) from error
+    except OverrideParseException as error:
+        raise UserError(
+            f"{error.override!r} is not of the form section.key=value, or has a value to be put in "
+            "quotes, such as 'data.path=\"a, b\"'"
+        ) from error
+    except HydraException as error:
+        cause = error.__cause__
+        raise UserError(
+            explain(cause if isinstance(cause, OmegaConfBaseException) else error)
+        ) from error
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+
+
+def _unknown_choice(file: str | None, choices: Sequence[str] | None) -> str:
+    """`there is no model=rnm: ...` of the missing `model/rnm` and what is there in its place."""
+    group, _, name = str(file).rpartition("/")
+    there = [choice for choice in choices or () if not choice.startswith("base_")]
+    return (
+        f"there is no {group}={name}: the choices are {', '.join(there)}{suggestion(name, there)}"
+    )

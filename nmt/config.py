@@ -1,0 +1,306 @@
+"""The schema, the defaults and the documentation of every knob.
+
+One dataclass per section; `compose.py` fills them from YAML and overrides. Every mistake is a
+`UserError` of one or two lines that names the key, the rule and the value.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Ids of the special pieces, the same in every vocabulary.
+PAD, UNK, BOS, EOS = 0, 1, 2, 3
+
+
+class UserError(Exception):
+    """A mistake of the user, told in one or two lines: what, where, what to do. No traceback."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Raises `UserError(message)` unless `holds`."""
+    if not holds:
+        raise UserError(message)
+
+
+def one_of(key: str, value: str, choices: Sequence[str]) -> None:
+    """Raises `UserError` with a suggestion unless `value` is one of `choices`."""
+    if value not in choices:
+        listed = ", ".join(choices)
+        raise UserError(f"{key} must be one of {listed}, but is {value!r}{suggestion(value, choices)}")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'width'?` where a known word is near, else nothing."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def at_least(key: str, value: float | None, least: float) -> None:
+    """Raises `UserError` unless `value` is None or at least `least`."""
+    if value is not None and not value >= least:
+        raise UserError(f"{key} must be at least {least:g}, but is {value:g}")
+
+
+def within(key: str, value: float, least: float, most: float) -> None:
+    """Raises `UserError` unless least <= value <= most."""
+    require(least <= value <= most, f"{key} must be in [{least:g}, {most:g}], but is {value:g}")
+
+
+def share(key: str, value: float) -> None:
+    """Raises `UserError` unless 0 <= value < 1."""
+    require(0.0 <= value < 1.0, f"{key} must be in [0, 1), but is {value:g}")
+
+
+@dataclass
+class AttentionConfig:
+    """The one attention module, wherever a model attends."""
+
+    score: str = "scaled_dot"  # additive (Bahdanau 2015), dot (Luong 2015), scaled_dot (Vaswani 2017)
+    heads: int = 4
+    dropout: float = 0.1  # on the attention weights
+
+    def __post_init__(self) -> None:
+        one_of("model.attention.score", self.score, ("additive", "dot", "scaled_dot"))
+        at_least("model.attention.heads", self.heads, 1)
+        share("model.attention.dropout", self.dropout)
+
+
+@dataclass
+class ModelConfig:
+    """What both models share. `width` is N in the shapes: what a decoder state is wide."""
+
+    name: str = "transformer"
+    width: int = 256
+    encoder_layers: int = 3
+    decoder_layers: int = 3
+    dropout: float = 0.1
+    tied_embeddings: str = "all"  # none, target (output = target embedding), all (source too)
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+
+    def __post_init__(self) -> None:
+        for key in ("width", "encoder_layers", "decoder_layers"):
+            at_least(f"model.{key}", getattr(self, key), 1)
+        share("model.dropout", self.dropout)
+        one_of("model.tied_embeddings", self.tied_embeddings, ("none", "target", "all"))
+        self.check_heads("model.width", self.width)
+
+    def check_heads(self, key: str, width: int) -> None:
+        heads = self.attention.heads
+        require(
+            width % heads == 0,
+            f"{key} must be a multiple of model.attention.heads ({heads}), but is {width}",
+        )
+
+
+@dataclass
+class TransformerConfig(ModelConfig):
+    """Vaswani et al. 2017."""
+
+    feedforward: int = 1024
+    norm: str = "pre"  # pre (Xiong et al. 2020) or post (the paper's)
+    positions: str = "sinusoidal"  # or rotary (Su et al. 2021), in self-attention
+    activation: str = "relu"  # or gelu
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("model.name", self.name, ("transformer",))
+        at_least("model.feedforward", self.feedforward, 1)
+        one_of("model.norm", self.norm, ("pre", "post"))
+        one_of("model.positions", self.positions, ("sinusoidal", "rotary"))
+        one_of("model.activation", self.activation, ("relu", "gelu"))
+        require(self.width % 2 == 0, f"model.width must be even, but is {self.width}")
+        head_width = self.width // self.attention.heads
+        require(
+            self.positions != "rotary" or head_width % 2 == 0,
+            "model.positions=rotary needs an even width per head, "
+            f"but model.width / model.attention.heads is {head_width}",
+        )
+
+
+@dataclass
+class RNNConfig(ModelConfig):
+    """Bahdanau et al. 2015."""
+
+    name: str = "rnn"
+    width: int = 512  # of the decoder's hidden state
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    embedding: int = 256
+    encoder_width: int = 256  # of each direction
+    cell: str = "gru"  # or lstm
+    tied_embeddings: str = "target"
+    attention: AttentionConfig = field(
+        default_factory=lambda: AttentionConfig(score="additive", heads=1, dropout=0.0)
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("model.name", self.name, ("rnn",))
+        at_least("model.embedding", self.embedding, 1)
+        at_least("model.encoder_width", self.encoder_width, 1)
+        one_of("model.cell", self.cell, ("gru", "lstm"))
+        self.check_heads("2 * model.encoder_width", 2 * self.encoder_width)
+
+
+@dataclass
+class TokenizerConfig:
+    """SentencePiece (Kudo and Richardson 2018)."""
+
+    kind: str = "unigram"  # or bpe
+    vocabulary: int = 8000  # pieces, of each side where not joint
+    joint: bool = True  # one vocabulary for both languages
+    byte_fallback: bool = True  # an unknown character becomes its bytes: nothing is unknown
+    character_coverage: float = 0.9998  # the rarest characters are left to the bytes
+    sample: int = 1_000_000  # sentence pairs it learns from, drawn evenly from the corpus
+
+    def __post_init__(self) -> None:
+        one_of("data.tokenizer.kind", self.kind, ("unigram", "bpe"))
+        at_least("data.tokenizer.vocabulary", self.vocabulary, 8)
+        at_least("data.tokenizer.sample", self.sample, 1)
+        require(
+            0.9 <= self.character_coverage <= 1.0,
+            f"data.tokenizer.character_coverage must be in [0.9, 1], but is {self.character_coverage}",
+        )
+
+
+@dataclass
+class DataConfig:
+    """Where the sentence pairs come from and what is dropped.
+
+    `source` says how they are read: `demo` (embedded in the repository), `hub` (a dataset of the
+    Hugging Face hub, `hub` its name) or `files` (your own: `train`, `validation`, `test`). `path`
+    names a local copy to read in place of the hub.
+    """
+
+    name: str = "demo"
+    source: str = "demo"
+    source_language: str = "en"
+    target_language: str = "de"
+    path: str | None = None  # a local copy of the corpus: a folder
+    hub: str | None = None  # the dataset's name on the Hugging Face hub
+    hub_subset: str | None = None
+    # files: two aligned text files joined by a comma, or one .tsv, .jsonl or .tmx; .gz and .xz too
+    train: str | None = None
+    validation: str | None = None
+    test: str | None = None
+    # files without validation or test: that many pairs are taken from the end of train
+    hold_out: int = 1000
+    limit: int | None = None  # at most so many training pairs
+    min_length: int = 1  # words
+    max_length: int = 200  # words of a side in training; longer pairs are dropped
+    max_ratio: float = 4.0  # of the two lengths in words, for pairs of more than a few words
+    max_pieces: int = 250  # after tokenization; longer pairs are dropped
+    deduplicate: bool = True
+    drop_leaks: bool = True  # training pairs whose source or target is in validation or test
+    cache: str = "~/.cache/nmt"  # the encoded corpora, by the hash of their contents
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+
+    def __post_init__(self) -> None:
+        one_of("data.source", self.source, ("demo", "hub", "files"))
+        at_least("data.min_length", self.min_length, 1)
+        at_least("data.max_length", self.max_length, self.min_length)
+        at_least("data.max_ratio", self.max_ratio, 1.0)
+        at_least("data.max_pieces", self.max_pieces, 4)
+        at_least("data.hold_out", self.hold_out, 1)
+        at_least("data.limit", self.limit, 1)
+
+
+@dataclass
+class TrainingConfig:
+    """How a model is trained, and when it stops: at the first of the limits that are set."""
+
+    seed: int = 1
+    device: str = "auto"  # auto, cpu, cuda, cuda:1
+    threads: int | None = None  # of the CPU; null: all cores
+    precision: str = "auto"  # fp32, bf16; auto: bf16 where the hardware multiplies it fast
+    batch_tokens: int = 4096  # padded tokens of the longer side in a batch
+    accumulate: int = 1  # batches per update
+    optimizer: str = "adam"  # or adamw
+    learning_rate: float = 1e-3  # the highest
+    beta1: float = 0.9
+    beta2: float = 0.98
+    weight_decay: float = 0.0
+    schedule: str = "inverse_sqrt"  # or cosine (to zero at the nearest limit), constant
+    warmup_steps: int = 1000
+    clip: float = 1.0  # the largest norm of the gradient; 0: no clipping
+    label_smoothing: float = 0.1
+    max_steps: int | None = None
+    max_epochs: int | None = 40
+    max_minutes: float | None = None  # of the training loop, validations included
+    patience: int | None = 10  # validations without a better BLEU
+    validate_every: int = 500  # steps
+    log_every: int = 20  # steps
+    validation_limit: int | None = None  # sentences translated at a validation; null: all
+    keep: int = 3  # checkpoints beside the best
+    average: int = 5  # weights of the last so many validations, averaged at the end; 1: none
+    samples: int = 5  # fixed sentences whose translation and attention each validation shows
+
+    def __post_init__(self) -> None:
+        one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
+        one_of("training.optimizer", self.optimizer, ("adam", "adamw"))
+        one_of("training.schedule", self.schedule, ("inverse_sqrt", "cosine", "constant"))
+        positive = ("batch_tokens", "accumulate", "validate_every", "log_every", "keep", "average")
+        limits = ("max_steps", "max_epochs", "patience", "threads", "validation_limit")
+        for key in positive + limits:
+            at_least(f"training.{key}", getattr(self, key), 1)
+        for key in ("warmup_steps", "samples", "weight_decay", "clip", "seed"):
+            at_least(f"training.{key}", getattr(self, key), 0)
+        for key in ("label_smoothing", "beta1", "beta2"):
+            share(f"training.{key}", getattr(self, key))
+        for key in ("learning_rate", "max_minutes"):
+            value = getattr(self, key)
+            require(value is None or value > 0, f"training.{key} must be above 0, but is {value}")
+        bounded = any((self.max_steps, self.max_epochs, self.max_minutes, self.patience))
+        require(
+            bounded,
+            "training must end: set one of training.max_steps, max_epochs, max_minutes, patience",
+        )
+        timed = any((self.max_steps, self.max_epochs, self.max_minutes))
+        require(
+            self.schedule != "cosine" or timed,
+            "training.schedule=cosine needs training.max_steps, max_epochs or max_minutes",
+        )
+
+
+@dataclass
+class DecodingConfig:
+    """How a trained model translates."""
+
+    beam_size: int = 5  # 1: greedy
+    length_penalty: float = 1.0  # alpha of Wu et al. 2016, equation 14; 0: none
+    max_ratio: float = 2.0  # a translation has at most max_ratio * source pieces + max_extra pieces
+    max_extra: int = 20
+    batch_tokens: int = 4096  # padded source pieces times beam_size
+
+    def __post_init__(self) -> None:
+        at_least("decoding.beam_size", self.beam_size, 1)
+        within("decoding.length_penalty", self.length_penalty, 0, 10)
+        within("decoding.max_ratio", self.max_ratio, 0, 100)
+        within("decoding.max_extra", self.max_extra, 1, 10_000)
+        at_least("decoding.batch_tokens", self.batch_tokens, 1)
+
+
+@dataclass
+class Config:
+    """Everything a run is made from; saved in the run as config.yaml."""
+
+    name: str | None = None  # of the run; null: from corpus, model and time
+    runs: str = "runs"  # the folder where runs are kept
+    resume: str | None = None  # a run directory to continue
+    model: ModelConfig = field(default_factory=TransformerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    decoding: DecodingConfig = field(default_factory=DecodingConfig)
+
+    def __post_init__(self) -> None:
+        require(
+            self.name is None or (self.name not in ("", ".", "..") and Path(self.name).name == self.name),
+            f"name must be a plain folder name without slashes, but is {self.name!r}; "
+            "runs=FOLDER says where runs are kept",
+        )
+
+
+MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}

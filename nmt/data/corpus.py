@@ -1,0 +1,143 @@
+"""A corpus as text: its training pairs as a stream, its validation and test splits in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from nmt.config import DataConfig, UserError, one_of, require
+from nmt.data.readers import Pair, read_lines
+from nmt.data.sources import Origin, find_origins
+
+Alignment = list[tuple[int, int]]  # source word, target word
+
+
+class Split(NamedTuple):
+    """Sentence N of the one side translates sentence N of the other."""
+
+    source: list[str]
+    target: list[str]
+    alignments: list[Alignment] | None  # by the words of `word_spans`, where they are known
+
+
+class Corpus(NamedTuple):
+    """`train` starts from the beginning at each call; `fingerprint` stands for all contents."""
+
+    train: Callable[[], Iterator[Pair]]
+    validation: Split
+    test: Split
+    fingerprint: str
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Validation and test are read, training pairs only where some must be held out."""
+    origins = find_origins(config)
+    train, held = hold_out(origins, config.hold_out)
+    for name in ("validation", "test"):
+        if name not in held:
+            held[name] = read_whole(origins[name])
+    return Corpus(
+        train=lambda: islice(train(), config.limit),
+        validation=held["validation"],
+        test=held["test"],
+        fingerprint=fingerprint(origins, config),
+    )
+
+
+def read_split(config: DataConfig, split: str) -> Split:
+    """All of train, validation or test, in memory."""
+    one_of("split", split, ("train", "validation", "test"))
+    origins = find_origins(config)
+    if split != "train" and split in origins:
+        return read_whole(origins[split])
+    train, held = hold_out(origins, config.hold_out)
+    if split in held:
+        return held[split]
+    return with_alignments(list(islice(train(), config.limit)), origins["train"])
+
+
+def read_whole(origin: Origin) -> Split:
+    pairs = list(origin.read())
+    require(bool(pairs), f"{origin.name}: there are no sentence pairs in it")
+    return with_alignments(pairs, origin)
+
+
+def split_of(pairs: list[Pair], alignments: list[Alignment] | None = None) -> Split:
+    return Split([source for source, _ in pairs], [target for _, target in pairs], alignments)
+
+
+def with_alignments(pairs: list[Pair], origin: Origin) -> Split:
+    if origin.alignments is None:
+        return split_of(pairs)
+    alignments = list(islice(read_alignments(origin.alignments), len(pairs)))
+    require(
+        len(alignments) == len(pairs),
+        f"{origin.alignments} has {len(alignments)} lines for {len(pairs)} sentence pairs",
+    )
+    return split_of(pairs, alignments)
+
+
+def read_alignments(path: Path) -> Iterator[Alignment]:
+    """Pharaoh format: `0-0 1-2`, source-target, a line for each pair."""
+    for number, line in enumerate(read_lines(path), start=1):
+        try:
+            links = [link.split("-") for link in line.split()]
+            yield [(int(source), int(target)) for source, target in links]
+        except ValueError as error:
+            raise UserError(
+                f"{path} line {number} is not an alignment such as '0-0 1-2'"
+            ) from error
+
+
+def hold_out(
+    origins: dict[str, Origin], size: int
+) -> tuple[Callable[[], Iterator[Pair]], dict[str, Split]]:
+    """The training pairs without those at their end that stand in for splits that are missing.
+
+    Each takes `size` pairs, but no more than a tenth of the corpus; test stands last.
+    """
+    origin = origins["train"]
+    missing = [name for name in ("validation", "test") if name not in origins]
+    if not missing:
+        return origin.read, {}
+    last: deque[Pair] = deque(maxlen=size * len(missing))
+    total = 0
+    for pair in origin.read():
+        last.append(pair)
+        total += 1
+    size = min(size, total // 10)
+    require(
+        size > 0,
+        f"{origin.name}: {total} sentence pairs are too few to hold out a tenth of them for "
+        f"{' and '.join(missing)}; at least 10 are needed",
+    )
+    held = list(last)[-size * len(missing) :]
+    splits = {
+        name: split_of(held[index * size : (index + 1) * size])
+        for index, name in enumerate(missing)
+    }
+    return (lambda: islice(origin.read(), total - len(held))), splits
+
+
+def fingerprint(origins: dict[str, Origin], config: DataConfig) -> str:
+    """A hash of the bytes of all splits and of how they are taken apart."""
+    whole = hashlib.sha256()
+    whole.update(repr((config.limit, config.hold_out, config.source_language)).encode())
+    whole.update(repr(config.target_language).encode())
+    for name, origin in origins.items():
+        whole.update(f"{name} {origin.fingerprint}".encode())
+        for path in origin.paths:
+            whole.update(f"{''.join(path.suffixes)} {file_hash(path)}".encode())
+    return whole.hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error

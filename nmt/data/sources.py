@@ -1,0 +1,171 @@
+"""Where the splits of a corpus lie: in the repository, in a folder, in named files, on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nmt.config import DataConfig, UserError, require
+from nmt.data.readers import Languages, Pair, read_pairs, row_pair
+
+DEMO = Path(__file__).parents[2] / "data" / "demo"
+# How the splits are called in a folder; `test_2016_flickr` is the test set of Multi30k.
+NAMES = {
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test", "test_2016_flickr"),
+}
+PACKED = ("", ".gz", ".xz")
+LAYOUT = (
+    "a folder with train.{source} and train.{target}, train.jsonl, train.tsv or "
+    "train-*.parquet, and the same for validation and test"
+)
+
+
+class Origin(NamedTuple):
+    """Where one split comes from. `read` starts from its beginning at each call."""
+
+    name: str  # for messages
+    read: Callable[[], Iterator[Pair]]
+    paths: tuple[Path, ...] = ()  # what its contents are hashed from,
+    fingerprint: str = ""  # or, where it has no files, this
+    alignments: Path | None = None  # Pharaoh format, a line for each pair
+
+
+def find_origins(config: DataConfig) -> dict[str, Origin]:
+    """The splits that exist, by name; train is always among them."""
+    if config.source == "files":
+        return files_origins(config)
+    if config.path is not None:
+        return folder_origins(Path(config.path).expanduser(), config)
+    if config.source == "hub":
+        return hub_origins(config)
+    if not DEMO.is_dir():
+        raise UserError(
+            f"the demo corpus is not at {DEMO}: it lies in a clone of the repository, not in the "
+            "installed package; run from a clone or give its folder as data.path=FOLDER"
+        )
+    return folder_origins(DEMO, config)
+
+
+def languages(config: DataConfig) -> Languages:
+    return Languages(config.source_language, config.target_language)
+
+
+def files_origins(config: DataConfig) -> dict[str, Origin]:
+    """The files that data.train, data.validation and data.test name."""
+    require(
+        config.train is not None,
+        "data.train must name the training pairs: two text files joined by a comma, "
+        "or one .tsv, .jsonl or .tmx",
+    )
+    folder = Path(config.path or "").expanduser()
+    named = {"train": config.train, "validation": config.validation, "test": config.test}
+    origins = {}
+    for split, value in named.items():
+        if value is not None:
+            paths = _named_paths(f"data.{split}", value, folder)
+            origins[split] = file_origin([paths], languages(config))
+    return origins
+
+
+def _named_paths(key: str, value: str, folder: Path) -> tuple[Path, ...]:
+    whole = folder / Path(value).expanduser()
+    paths: tuple[Path, ...] = (whole,)
+    if "," in value and not whole.is_file():
+        paths = tuple(folder / Path(part.strip()).expanduser() for part in value.split(","))
+    require(len(paths) <= 2, f"{key} must be one file or two joined by a comma, but is {value!r}")
+    for path in paths:
+        require(path.is_file(), f"{key}: there is no file {path}")
+    return paths
+
+
+def file_origin(
+    parts: list[tuple[Path, ...]], sides: Languages, alignments: Path | None = None
+) -> Origin:
+    """The pairs of one or more files (or twos of aligned files), one after the other."""
+
+    def read() -> Iterator[Pair]:
+        return chain.from_iterable(read_pairs(part, sides) for part in parts)
+
+    paths = tuple(chain.from_iterable(parts))
+    return Origin(" and ".join(map(str, paths[:2])), read, paths, alignments=alignments)
+
+
+def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:
+    """The splits in a folder, laid out like the hub's or as plain text files side by side."""
+    require(folder.is_dir(), f"data.path: there is no folder {folder}")
+    below = [folder / name for name in ("data", config.hub_subset) if name]
+    origins = {}
+    for split, names in NAMES.items():
+        places = [(place, name) for name in names for place in (folder, *below)]
+        found = (_find(place, name, languages(config)) for place, name in places)
+        origin = next((origin for origin in found if origin), None)
+        if origin:
+            origins[split] = origin
+    if "train" not in origins:
+        layout = LAYOUT.format(source=config.source_language, target=config.target_language)
+        raise UserError(f"{folder} holds no training pairs; data.path should be {layout}")
+    return origins
+
+
+def _find(folder: Path, name: str, sides: Languages) -> Origin | None:
+    """The split called `name` in a folder, whatever its format."""
+    for packed in PACKED:
+        texts = tuple(folder / f"{name}.{side}{packed}" for side in sides)
+        if any(path.is_file() for path in texts):
+            align = folder / f"{name}.align"
+            return file_origin([texts], sides, align if align.is_file() else None)
+        for suffix in (".jsonl", ".json", ".tsv", ".tmx", ".parquet"):
+            path = folder / f"{name}{suffix}{packed}"
+            if path.is_file():
+                return file_origin([(path,)], sides)
+    shards = sorted(folder.glob(f"{name}-*-of-*.parquet"))
+    return file_origin([(path,) for path in shards], sides) if shards else None
+
+
+def hub_origins(config: DataConfig) -> dict[str, Origin]:
+    """The splits of a dataset on the Hugging Face hub, downloaded once by `datasets`."""
+    require(config.hub is not None, "data.hub must name a dataset of the Hugging Face hub")
+    splits = _download(config)
+    origins = {}
+    for split, names in NAMES.items():
+        name = next((name for name in names if name in splits), None)
+        if name:
+            place = f"{config.hub} {name}"
+            read = partial(_hub_pairs, splits[name], languages(config), place)
+            fingerprint = f"{config.hub} {config.hub_subset} {splits[name]._fingerprint}"
+            origins[split] = Origin(place, read, fingerprint=fingerprint)
+    require("train" in origins, f"{config.hub} has no split 'train', only {', '.join(splits)}")
+    return origins
+
+
+def _download(config: DataConfig) -> Any:
+    import datasets
+
+    what = config.hub if config.hub_subset is None else f"{config.hub} ({config.hub_subset})"
+    try:
+        return datasets.load_dataset(str(config.hub), config.hub_subset)
+    except (ConnectionError, datasets.exceptions.DatasetNotFoundError) as error:
+        layout = LAYOUT.format(source=config.source_language, target=config.target_language)
+        reason = (
+            "the Hugging Face hub cannot be reached and no earlier download is there"
+            if isinstance(error, ConnectionError)
+            else "the Hugging Face hub has no such dataset, or not for you"
+        )
+        raise UserError(
+            f"{what} cannot be downloaded: {reason}; to use a copy give data.path=FOLDER, {layout}"
+        ) from error
+    except (ValueError, RuntimeError, OSError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{what} cannot be loaded from the Hugging Face hub: {first}") from error
+
+
+def _hub_pairs(split: Any, sides: Languages, place: str) -> Iterator[Pair]:
+    tables = split.with_format("arrow").iter(batch_size=1000)
+    rows = chain.from_iterable(table.to_pylist() for table in tables)
+    for number, row in enumerate(rows, start=1):
+        yield row_pair(row, sides, f"{place} row {number}")

@@ -1,0 +1,47 @@
+"""Which device a model runs on, and in which precision its matrix products are made there."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+from nmt.config import UserError, require
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`: a GPU where there is one, else the CPU. Raises `UserError` for what is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
+    if device.type == "cuda":
+        count = torch.cuda.device_count()
+        there = f"this machine has {count} of them" if count else "this machine has none"
+        require((device.index or 0) < count, f"device {name} is not a CUDA GPU to use: {there}")
+    return device
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """fp32, bf16, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
+    if precision == "auto":
+        return torch.bfloat16 if _fast_bf16(device) else torch.float32
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Matrix products in `dtype`; weights, sums and normalisations stay float32."""
+    context: AbstractContextManager[None] = torch.autocast(
+        device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
+    )
+    return context
+
+
+def _fast_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    # Private names of torch; where a version lacks one, the answer is the safe one.
+    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)

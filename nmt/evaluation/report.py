@@ -1,0 +1,83 @@
+"""How good a model is on a split: the same figures in training, at its end and in evaluate.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+from nmt.attention_map import READINGS, attention_maps
+from nmt.config import DecodingConfig
+from nmt.data.corpus import Split
+from nmt.data.tokenizer import Tokenizers
+from nmt.decoding.text import translate_lines
+from nmt.decoding.translate import evaluating
+from nmt.evaluation.alignment import HeadAlignment, align_heads
+from nmt.evaluation.metrics import Scores, score
+from nmt.models.seq2seq import Seq2Seq
+
+
+class Evaluation(NamedTuple):
+    """Of one model on one split."""
+
+    scores: Scores
+    hypotheses: list[str]
+    heads: list[HeadAlignment]  # every head in both readings; empty without true alignments
+    seconds: float  # that translating took
+
+    @property
+    def best_head(self) -> HeadAlignment | None:
+        return min(self.heads, key=lambda head: head.aer, default=None)
+
+    @property
+    def aer(self) -> float | None:
+        """Of the best head."""
+        return self.best_head.aer if self.best_head else None
+
+
+def evaluate(
+    model: Seq2Seq,
+    tokenizers: Tokenizers,
+    split: Split,
+    decoding: DecodingConfig,
+    *,
+    ter: bool = False,
+    aer: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Translates the split and scores it; the attention is aligned where the truth is known.
+
+    `progress` is told how many more sentences are translated. The model is left in its mode.
+    """
+    begun = perf_counter()
+    hypotheses = translate_lines(
+        model,
+        split.source,
+        decoding,
+        encode=tokenizers.source.encode,
+        decode=tokenizers.target.decode,
+        progress=progress,
+    )
+    seconds = perf_counter() - begun
+    return Evaluation(
+        scores=score(hypotheses, split.target, ter=ter),
+        hypotheses=hypotheses,
+        heads=head_alignments(model, tokenizers, split) if aer else [],
+        seconds=seconds,
+    )
+
+
+def head_alignments(model: Seq2Seq, tokenizers: Tokenizers, split: Split) -> list[HeadAlignment]:
+    """Every head in both readings, led through the references; empty without true alignments."""
+    if split.alignments is None:
+        return []
+    with evaluating(model):
+        return [
+            head
+            for reading in READINGS
+            for head in align_heads(
+                attention_maps(model, tokenizers, split.source, split.target, reading=reading),
+                split.alignments,
+                reading,
+            )
+        ]

@@ -1,0 +1,227 @@
+"""Attention: score every key against every query, hide what may not be seen, softmax, average.
+
+    context = softmax(score(query, key)) value
+
+One class serves every model. Bahdanau's W and U are the query and the key projection; the models
+differ only in the score and in which projections they add.
+
+B batch, Q queries, K keys, H heads, D width of a head, E width of a head's value,
+N width of a query, M width of the memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nmt.models.dropout import Dropout
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of a memory, projected once, appended to, selected from."""
+
+    key: Tensor  # (B, H, K, D)
+    value: Tensor  # (B, H, K, E)
+
+    def append(self, new: KeyValue) -> KeyValue:
+        """With the keys of new tokens behind those of the old ones."""
+        key = torch.cat([self.key, new.key], dim=2)
+        return KeyValue(key, torch.cat([self.value, new.value], dim=2))
+
+    def select(self, rows: Tensor) -> KeyValue:
+        """`rows` (B',) int64 -> keys and values of those entries of the batch."""
+        return KeyValue(self.key.index_select(0, rows), self.value.index_select(0, rows))
+
+
+class Attended(NamedTuple):
+    context: Tensor  # (B, Q, N)
+    weights: Tensor | None  # (B, H, Q, K), rows sum to 1, where asked for
+
+
+class Score(nn.Module):
+    """How well a key answers a query: query (B, H, Q, D), key (B, H, K, D) -> (B, H, Q, K)."""
+
+    # What the inner product is multiplied by, where the score is one; else None.
+    scale: float | None = None
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Dot(Score):
+    """score = q . k (Luong et al. 2015, equation 8, "dot")."""
+
+    scale = 1.0
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        return query @ key.transpose(-2, -1)
+
+
+class ScaledDot(Score):
+    """score = q . k / sqrt(D) (Vaswani et al. 2017, equation 1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale: float = 1 / math.sqrt(width)
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        # Scaling the query is cheaper than scaling the scores: D is less than K * H as a rule.
+        return (query * self.scale) @ key.transpose(-2, -1)
+
+
+class Additive(Score):
+    """score = v . tanh(q + k), q = W s and k = U h (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__()
+        self.energy = nn.Parameter(torch.empty(heads, width))  # v of each head
+        bound = 1 / math.sqrt(width)
+        nn.init.uniform_(self.energy, -bound, bound)
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        mixed = torch.tanh(query.unsqueeze(3) + key.unsqueeze(2))  # (B, H, Q, K, D)
+        energy = self.energy.to(mixed.dtype)[:, None, :, None]  # (H, 1, D, 1)
+        return (mixed @ energy).squeeze(-1)  # (B, H, Q, K, D) -> (B, H, Q, K)
+
+
+def build_score(name: str, heads: int, width: int) -> Score:
+    """The score of this name for heads of this width."""
+    match name:
+        case "additive":
+            return Additive(heads, width)
+        case "dot":
+            return Dot()
+        case "scaled_dot":
+            return ScaledDot(width)
+    raise ValueError(f"no score is called {name!r}")
+
+
+class Attention(nn.Module):
+    """Any attention: additive or by product, of one or many heads, to oneself or to a memory.
+
+    A projection that a model does without is `nn.Identity()`. Queries and keys come out of theirs
+    with the same width, a multiple of `heads`. With `rotary`, queries and keys are turned by their
+    positions (Su et al. 2021): for self-attention only.
+    """
+
+    def __init__(
+        self,
+        score: Score,
+        *,
+        query_proj: nn.Module,
+        key_proj: nn.Module,
+        value_proj: nn.Module,
+        output_proj: nn.Module,
+        heads: int = 1,
+        dropout: float = 0.0,
+        rotary: bool = False,
+    ) -> None:
+        super().__init__()
+        self.score = score
+        self.query_proj = query_proj
+        self.key_proj = key_proj
+        self.value_proj = value_proj
+        self.output_proj = output_proj
+        self.heads = heads
+        self.dropout = Dropout(dropout)
+        self.rotary = rotary
+
+    def project(self, memory: Tensor, offset: int = 0) -> KeyValue:
+        """`memory` (B, K, M) -> its keys and values: once a sentence, or for each new token.
+
+        `offset` is the position of the first key, which only `rotary` looks at.
+        """
+        key = self._split(self.key_proj(memory))
+        value = self._split(self.value_proj(memory))
+        return KeyValue(rotate(key, offset) if self.rotary else key, value)
+
+    def forward(
+        self,
+        query: Tensor,
+        memory: KeyValue,
+        *,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        need_weights: bool = False,
+    ) -> Attended:
+        """`query` (B, Q, N) attends to the memory where `mask` (B, K) bool is True.
+
+        With `causal` the queries are the last Q of the K positions, and none looks ahead. Every
+        query must have at least one key that it may see.
+        """
+        queries = self._split(self.query_proj(query))  # (B, Q, N) -> (B, H, Q, D)
+        if self.rotary:
+            queries = rotate(queries, memory.key.size(2) - query.size(1))
+        seen = _visible(mask, causal, query.size(1), memory.key.size(2), query.device)
+        weights = None
+        if self._fused(query, need_weights):
+            context = self._attend_fused(queries, memory, seen)
+        else:
+            weights = self._weights(queries, memory, seen)
+            context = self.dropout(weights).to(memory.value.dtype) @ memory.value
+        joined = context.transpose(1, 2).flatten(2)  # (B, H, Q, E) -> (B, Q, H * E)
+        return Attended(self.output_proj(joined), weights if need_weights else None)
+
+    def _fused(self, query: Tensor, need_weights: bool) -> bool:
+        # The backward of the CPU's fused kernel is many times slower than the plain products on
+        # sentences, so training on a CPU writes them out.
+        fast = query.is_cuda or not torch.is_grad_enabled()
+        return fast and not need_weights and self.score.scale is not None
+
+    def _attend_fused(self, queries: Tensor, memory: KeyValue, seen: Tensor | None) -> Tensor:
+        dropout = self.dropout.share if self.training else 0.0
+        return F.scaled_dot_product_attention(
+            queries, *memory, attn_mask=seen, dropout_p=dropout, scale=self.score.scale
+        )
+
+    def _weights(self, queries: Tensor, memory: KeyValue, seen: Tensor | None) -> Tensor:
+        scores = self.score(queries, memory.key)
+        if seen is not None:
+            scores = scores.masked_fill(~seen, -math.inf)
+        return torch.softmax(scores, dim=-1, dtype=torch.float32)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """(B, T, H * D) -> (B, H, T, D)"""
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+
+    @classmethod
+    def multi_head(
+        cls, width: int, *, score: str, heads: int, dropout: float = 0.0, rotary: bool = False
+    ) -> Self:
+        """Four projections of the same width (Vaswani et al. 2017, section 3.2.2)."""
+        names = ("query_proj", "key_proj", "value_proj", "output_proj")
+        projections = {name: nn.Linear(width, width) for name in names}
+        built = build_score(score, heads, width // heads)
+        return cls(built, heads=heads, dropout=dropout, rotary=rotary, **projections)
+
+
+def rotate(x: Tensor, offset: int) -> Tensor:
+    """Turns each pair of features by an angle that grows with the position (Su et al. 2021).
+
+    `x` (B, H, T, D) with even D; the first of the T tokens stands at position `offset`.
+    """
+    half = x.size(-1) // 2
+    position = torch.arange(offset, offset + x.size(2), device=x.device, dtype=torch.float32)
+    speed = 10_000.0 ** -(torch.arange(half, device=x.device, dtype=torch.float32) / half)
+    angle = position[:, None] * speed  # (T, D / 2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def _visible(
+    mask: Tensor | None, causal: bool, queries: int, keys: int, device: torch.device
+) -> Tensor | None:
+    """What may be attended to, True, as it broadcasts to (B, H, Q, K); None: everything."""
+    seen = None if mask is None else mask[:, None, None, :]  # (B, K) -> (B, 1, 1, K)
+    if causal and queries > 1:
+        # The last query sees all keys. `is_causal` would line up the first query with the first
+        # key, which is right only for a square.
+        square = torch.ones(queries, keys, dtype=torch.bool, device=device)
+        triangle = square.tril(keys - queries)  # (Q, K)
+        seen = triangle if seen is None else seen & triangle
+    return seen

@@ -1,0 +1,100 @@
+"""What every model is to the rest of the program: an encoder, a decoder and a projection.
+
+Search and training know these types and no model. States are values: nothing is stored on a
+module between calls.
+
+B sentences, W hypotheses of each, S source length, T target length, N width of a decoder state,
+M width of the memory, V vocabulary, L decoder layers, H heads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import PAD
+
+
+class Memory(NamedTuple):
+    """What an encoder hands over. True in the mask means "may be attended to"."""
+
+    states: Tensor  # (B, S, M)
+    mask: Tensor  # (B, S) bool
+
+
+class State(Protocol):
+    """All a decoder remembers of the tokens so far, of W hypotheses of each of B sentences."""
+
+    def select(self, rows: Tensor) -> Self:
+        """The state of the chosen hypotheses.
+
+        `rows` (B', W') int64 holds indices into the B * W hypotheses, sentence by sentence: entry
+        b * W + w is hypothesis w of sentence b. The entries of one row must belong to the same
+        sentence and the rows keep the order of the sentences; a sentence that is named by no row
+        leaves the state.
+        """
+        ...
+
+
+StateT = TypeVar("StateT", bound=State)
+
+
+class Decoded(NamedTuple):
+    """What teacher forcing gives for a whole target."""
+
+    states: Tensor  # (B, T, N)
+    weights: Tensor | None  # (B, L, H, T, S) cross-attention, where asked for
+
+
+class Decoder(nn.Module, Generic[StateT]):
+    """The interface of a decoder and its `State`; `RNNDecoder` and `TransformerDecoder` fill it."""
+
+    def forward(self, tokens: Tensor, memory: Memory, need_weights: bool = False) -> Decoded:
+        """Teacher forcing: the states from which tokens[:, 1:] and one more are predicted.
+
+        `tokens` (B, T) int64 begins with BOS.
+        """
+        raise NotImplementedError
+
+    def start(self, memory: Memory) -> StateT:
+        """The state before the first token, with one hypothesis of each sentence (W = 1)."""
+        raise NotImplementedError
+
+    def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
+        """Reads one token of each hypothesis: (B, W) int64 -> states (B, W, N), next state."""
+        raise NotImplementedError
+
+
+class Seq2Seq(nn.Module):
+    """An encoder, a decoder and the vocabulary projection, which stands apart from the decoder:
+    the loss skips padding, and search projects only what is alive."""
+
+    def __init__(self, encoder: nn.Module, decoder: Decoder[Any], output: nn.Linear) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.output = output  # N -> V
+
+    def encode(self, source: Tensor) -> Memory:
+        """`source` (B, S) int64, right-padded with PAD."""
+        mask = source != PAD
+        memory = self.encoder(source, mask)
+        assert isinstance(memory, Memory)
+        return memory
+
+    def forward(self, source: Tensor, tokens: Tensor, need_weights: bool = False) -> Decoded:
+        """Teacher forcing over `tokens` (B, T); `self.output` makes logits of the states."""
+        decoded = self.decoder(tokens, self.encode(source), need_weights)
+        assert isinstance(decoded, Decoded)
+        return decoded
+
+    @property
+    def device(self) -> torch.device:
+        return self.output.weight.device
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Trainable numbers, tied ones once."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,254 @@
+"""The Transformer (Vaswani et al. 2017) on the one attention module.
+
+B sentences, W hypotheses of each, S source length, T target length, N model width, L layers,
+H heads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import TransformerConfig
+from nmt.models.attention import Attended, Attention, KeyValue
+from nmt.models.dropout import Dropout
+from nmt.models.layers import Layers
+from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq
+
+
+class Residual(nn.Module):
+    """x + sublayer(x), with layer normalisation before the sublayer (pre) or behind the sum (post).
+
+    Xiong et al. 2020 compare the two; the paper's is post.
+    """
+
+    def __init__(self, width: int, *, pre_norm: bool, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.pre_norm = pre_norm
+        self.dropout = Dropout(dropout)
+
+    def enter(self, x: Tensor) -> Tensor:
+        """What the sublayer reads."""
+        entered: Tensor = self.norm(x) if self.pre_norm else x
+        return entered
+
+    def leave(self, x: Tensor, sublayer: Tensor) -> Tensor:
+        """The sum with what the sublayer made of it."""
+        total: Tensor = x + self.dropout(sublayer)
+        left: Tensor = total if self.pre_norm else self.norm(total)
+        return left
+
+
+class FeedForward(nn.Sequential):
+    """The same two-layer network at every position (Vaswani et al. 2017, equation 2)."""
+
+    def __init__(self, width: int, inner: int, *, activation: str) -> None:
+        curve = nn.GELU() if activation == "gelu" else nn.ReLU()
+        super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
+
+
+class Embedding(nn.Module):
+    """Token embeddings times sqrt(N) plus sinusoids, where positions are not rotary (3.4, 3.5)."""
+
+    def __init__(self, tokens: nn.Embedding, *, sinusoids: bool, dropout: float) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.sinusoids = sinusoids
+        self.dropout = Dropout(dropout)
+
+    def forward(self, tokens: Tensor, offset: int = 0) -> Tensor:
+        """`tokens` (B, T), the first at position `offset` -> (B, T, N)"""
+        width = self.tokens.embedding_dim
+        x = self.tokens(tokens) * math.sqrt(width)
+        if self.sinusoids:
+            x = x + sinusoids(tokens.size(1), width, offset=offset, device=tokens.device)
+        embedded: Tensor = self.dropout(x)
+        return embedded
+
+
+def sinusoids(length: int, width: int, *, offset: int, device: torch.device) -> Tensor:
+    """Position encodings (length, width) of Vaswani et al. 2017, section 3.5."""
+    position = torch.arange(offset, offset + length, device=device, dtype=torch.float32)
+    pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
+    angle = position[:, None] * 10_000.0 ** -(pairs / width)  # (length, width / 2)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.attention = _attention(config, rotary=config.positions == "rotary")
+        self.feedforward = _feedforward(config)
+        self.around_attention, self.around_feedforward = _residuals(config, 2)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, S, N), mask (B, S) -> (B, S, N)"""
+        inner = self.around_attention.enter(x)
+        attended = self.attention(inner, self.attention.project(inner), mask=mask)
+        x = self.around_attention.leave(x, attended.context)
+        inner = self.around_feedforward.enter(x)
+        return self.around_feedforward.leave(x, self.feedforward(inner))
+
+
+class DecoderLayer(nn.Module):
+    """Causal self-attention, attention to the source, then feed-forward."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.self_attention = _attention(config, rotary=config.positions == "rotary")
+        self.cross_attention = _attention(config, rotary=False)
+        self.feedforward = _feedforward(config)
+        self.around_self, self.around_source, self.around_feedforward = _residuals(config, 3)
+
+    def attend_self(self, x: Tensor, past: KeyValue | None) -> tuple[Tensor, KeyValue]:
+        """x (R, T, N) behind the tokens of `past` -> (R, T, N) and the keys of all of them."""
+        inner = self.around_self.enter(x)
+        offset = 0 if past is None else past.key.size(2)
+        new = self.self_attention.project(inner, offset)
+        present = new if past is None else past.append(new)
+        attended = self.self_attention(inner, present, causal=True)
+        return self.around_self.leave(x, attended.context), present
+
+    def attend_source(
+        self, x: Tensor, source: KeyValue, mask: Tensor, need_weights: bool = False
+    ) -> Attended:
+        """x (B, Q, N) attends to the projected source, then feed-forward: (B, Q, N), weights."""
+        context, weights = self.cross_attention(
+            self.around_source.enter(x), source, mask=mask, need_weights=need_weights
+        )
+        x = self.around_source.leave(x, context)
+        inner = self.around_feedforward.enter(x)
+        return Attended(self.around_feedforward.leave(x, self.feedforward(inner)), weights)
+
+
+class TransformerEncoder(nn.Module):
+    """`forward`: source (B, S), mask (B, S) -> Memory."""
+
+    def __init__(self, config: TransformerConfig, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.layers = Layers[EncoderLayer](
+            EncoderLayer(config) for _ in range(config.encoder_layers)
+        )
+        self.norm = _final_norm(config)
+
+    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+        x = self.embedding(source)
+        for layer in self.layers:
+            x = layer(x, mask)
+        return Memory(self.norm(x), mask)
+
+
+class TransformerState(NamedTuple):
+    """Keys and values of each layer: of the source once a sentence, of the target by hypothesis."""
+
+    source: tuple[KeyValue, ...]  # L of (B, H, S, D)
+    mask: Tensor  # (B, S) bool
+    target: tuple[KeyValue, ...]  # L of (B * W, H, T, D); empty before the first token
+
+    def select(self, rows: Tensor) -> TransformerState:
+        sentences, flat = self.mask.size(0), rows.flatten()
+        source, mask = self.source, self.mask
+        if rows.size(0) < sentences:  # else none has left, and the source keys stay where they are
+            beam = self.target[0].key.size(0) // sentences if self.target else 1
+            kept = rows[:, 0] // beam
+            source = tuple(layer.select(kept) for layer in source)
+            mask = mask[kept]
+        return TransformerState(source, mask, tuple(layer.select(flat) for layer in self.target))
+
+
+class TransformerDecoder(Decoder[TransformerState]):
+    def __init__(self, config: TransformerConfig, embedding: Embedding) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.layers = Layers[DecoderLayer](
+            DecoderLayer(config) for _ in range(config.decoder_layers)
+        )
+        self.norm = _final_norm(config)
+
+    def forward(self, tokens: Tensor, memory: Memory, need_weights: bool = False) -> Decoded:
+        x = self.embedding(tokens)
+        maps = []
+        for layer in self.layers:
+            x, _ = layer.attend_self(x, None)
+            source = layer.cross_attention.project(memory.states)
+            x, weights = layer.attend_source(x, source, memory.mask, need_weights)
+            maps += [] if weights is None else [weights]
+        return Decoded(self.norm(x), torch.stack(maps, dim=1) if need_weights else None)
+
+    def start(self, memory: Memory) -> TransformerState:
+        source = tuple(layer.cross_attention.project(memory.states) for layer in self.layers)
+        return TransformerState(source, memory.mask, ())
+
+    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+        offset = state.target[0].key.size(2) if state.target else 0
+        x = self.embedding(tokens.flatten()[:, None], offset)  # (B, W) -> (B * W, 1, N)
+        pasts = state.target or (None,) * len(self.layers)
+        presents = []
+        for layer, past, source in zip(self.layers, pasts, state.source, strict=True):
+            x, present = layer.attend_self(x, past)
+            beam = x.view(*tokens.shape, -1)  # (B * W, 1, N) -> (B, W, N): the beam is the queries
+            x = layer.attend_source(beam, source, state.mask).context
+            x = x.flatten(0, 1)[:, None]  # (B, W, N) -> (B * W, 1, N)
+            presents.append(present)
+        states = self.norm(x).view(*tokens.shape, -1)  # (B * W, 1, N) -> (B, W, N)
+        return states, state._replace(target=tuple(presents))
+
+
+def build_transformer(
+    config: TransformerConfig, source_vocabulary: int, target_vocabulary: int
+) -> Seq2Seq:
+    """A freshly initialised Transformer: Xavier for the projections, N(0, 1/N) for embeddings."""
+    tables = [nn.Embedding(size, config.width) for size in (source_vocabulary, target_vocabulary)]
+    source_table = tables[1] if config.tied_embeddings == "all" else tables[0]
+    output = nn.Linear(config.width, target_vocabulary, bias=False)
+    sides = [_embedding(config, table) for table in (source_table, tables[1])]
+    model = Seq2Seq(
+        TransformerEncoder(config, sides[0]), TransformerDecoder(config, sides[1]), output
+    )
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for table in (source_table, tables[1], output):
+        nn.init.normal_(table.weight, std=config.width**-0.5)
+    if config.tied_embeddings != "none":
+        output.weight = tables[1].weight
+    return model
+
+
+def _embedding(config: TransformerConfig, table: nn.Embedding) -> Embedding:
+    sinusoidal = config.positions == "sinusoidal"
+    return Embedding(table, sinusoids=sinusoidal, dropout=config.dropout)
+
+
+def _attention(config: TransformerConfig, *, rotary: bool) -> Attention:
+    settings = config.attention
+    return Attention.multi_head(
+        config.width,
+        score=settings.score,
+        heads=settings.heads,
+        dropout=settings.dropout,
+        rotary=rotary,
+    )
+
+
+def _feedforward(config: TransformerConfig) -> FeedForward:
+    return FeedForward(config.width, config.feedforward, activation=config.activation)
+
+
+def _residuals(config: TransformerConfig, count: int) -> list[Residual]:
+    pre_norm = config.norm == "pre"
+    return [Residual(config.width, pre_norm=pre_norm, dropout=config.dropout) for _ in range(count)]
+
+
+def _final_norm(config: TransformerConfig) -> nn.Module:
+    # Post-norm layers end in a normalisation of their own.
+    return nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()

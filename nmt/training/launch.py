@@ -1,0 +1,125 @@
+"""From a config to a finished run: prepare, train, choose the weights, test, sum up."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from nmt.compose import save_config
+from nmt.config import Config
+from nmt.data.encoded import Prepared, prepare
+from nmt.data.tokenizer import Tokenizers
+from nmt.device import pick_device
+from nmt.evaluation.report import evaluate
+from nmt.models import build_model
+from nmt.models.seq2seq import count_parameters
+from nmt.training.checkpoint import (
+    average_weights,
+    checkpoints,
+    create_run,
+    find_checkpoint,
+    load_training,
+    load_weights,
+    point,
+    read_config,
+    save_checkpoint,
+)
+from nmt.training.report import Report
+from nmt.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+class Summary(NamedTuple):
+    """The results of a run, as in its summary.json."""
+
+    run: str
+    split: str
+    bleu: float
+    chrf: float
+    aer: float | None  # of the best head, where the true alignment is known
+    best_head: str | None
+    signature: str  # of BLEU
+    checkpoint: str
+    parameters: int
+    steps: int
+    seconds: float  # of training, validations included
+    target_tokens_per_second: float  # of the updates
+
+
+def train(config: Config) -> Summary:
+    """Trains a new run, or continues the one that `config.resume` names."""
+    run = Path(config.resume) if config.resume else None
+    if run is not None:
+        read_config(run)  # a clear word if it is no run
+    device = pick_device(config.training.device)
+    if config.training.threads is not None:
+        torch.set_num_threads(config.training.threads)
+    torch.manual_seed(config.training.seed)
+    tokenizers = Tokenizers.load(run) if run else None
+    prepared = prepare(config.data, config.training.seed, tokenizers)
+    sizes = prepared.tokenizers.source.size, prepared.tokenizers.target.size
+    model = build_model(config.model, *sizes).to(device)
+    checkpoint = find_checkpoint(run, "last") if run else None
+    run = run or create_run(config)
+    save_config(config, run / "config.yaml")
+    prepared.tokenizers.save(run)
+    log.info("run %s: %s parameters on %s", run, f"{count_parameters(model):,}", device)
+    with Report(run) as report:
+        trainer = Trainer(config, run, prepared, model=model, report=report)
+        if checkpoint is not None:
+            load_weights(model, checkpoint)
+            trainer.resume(load_training(checkpoint))
+        trainer.train()
+        average(trainer, run)
+    return finish(config, trainer, prepared)
+
+
+def average(trainer: Trainer, run: Path) -> None:
+    """Averages the last checkpoints (Vaswani et al. 2017, section 6.1) where that is better."""
+    last = checkpoints(run)[-trainer.config.average :]
+    if trainer.config.average < 2 or len(last) < 2:
+        return
+    average_weights(trainer.model, last)
+    evaluation = evaluate(
+        trainer.model, trainer.prepared.tokenizers, trainer.validation, trainer.greedy, aer=False
+    )
+    bleu, best = evaluation.scores.bleu, trainer.progress.best_bleu
+    log.info("average of the last %d checkpoints: bleu %.2f, best %.2f", len(last), bleu, best)
+    saved = save_checkpoint(run, "averaged", trainer.model, None)
+    if bleu > best:
+        point(run, "best", saved)
+
+
+def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
+    """Tests the best checkpoint and writes summary.json."""
+    best = find_checkpoint(trainer.run, "best")
+    load_weights(trainer.model, best)
+    name, split = (
+        ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
+    )
+    evaluation = evaluate(trainer.model, prepared.tokenizers, split, config.decoding)
+    progress, head = trainer.progress, evaluation.best_head
+    summary = Summary(
+        run=str(trainer.run),
+        split=name,
+        bleu=round(evaluation.scores.bleu, 2),
+        chrf=round(evaluation.scores.chrf, 2),
+        aer=None if evaluation.aer is None else round(evaluation.aer, 4),
+        best_head=None if head is None else str(head),
+        signature=evaluation.scores.signatures["bleu"],
+        checkpoint=best.name,
+        parameters=count_parameters(trainer.model),
+        steps=progress.step,
+        seconds=round(progress.seconds, 1),
+        target_tokens_per_second=round(
+            progress.target_tokens / max(progress.update_seconds, 1e-9), 1
+        ),
+    )
+    file = trainer.run / "summary.json"
+    file.write_text(json.dumps(summary._asdict(), indent=2) + "\n", encoding="utf-8")
+    return summary

@@ -1,0 +1,80 @@
+"""How far a run has come, and the sums between two log lines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from nmt.config import TrainingConfig
+
+
+@dataclass
+class Progress:
+    """Saved with each checkpoint."""
+
+    step: int = 0  # updates made
+    epoch: int = 0  # of the next batch
+    index: int = 0  # of the next batch within its epoch
+    pairs: int = 0  # learnt from so far
+    seconds: float = 0.0  # of the training loop, validations included
+    update_seconds: float = 0.0  # of updates alone
+    target_tokens: int = 0  # learnt from, EOS included
+    best_bleu: float = -1.0
+    since_best: int = 0  # validations
+
+    def share(self, config: TrainingConfig, corpus_pairs: int) -> float:
+        """How much of the nearest limit is used: at 1 the run is over."""
+        used = (
+            (self.step, config.max_steps),
+            (self.pairs / corpus_pairs, config.max_epochs),
+            (self.seconds / 60, config.max_minutes),
+        )
+        return min(1.0, max((amount / limit for amount, limit in used if limit), default=0.0))
+
+    def out_of_patience(self, config: TrainingConfig) -> bool:
+        return config.patience is not None and self.since_best >= config.patience
+
+
+class Update(NamedTuple):
+    """One step of the optimizer. Its tensors were not waited for."""
+
+    sums: Tensor  # (2,) smoothed loss and negative log-likelihood, in nats
+    gradient_norm: Tensor  # ()
+    learning_rate: float
+    source_tokens: int
+    target_tokens: int
+    pairs: int
+
+
+@dataclass
+class Window:
+    """The updates since the last log line."""
+
+    updates: list[Update] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: float = 0.0  # seconds for batches
+
+    def metrics(self) -> dict[str, float]:
+        """What is logged of them; the one place where the loop waits for the device."""
+        target = sum(update.target_tokens for update in self.updates)
+        source = sum(update.source_tokens for update in self.updates)
+        loss, likelihood = torch.stack([update.sums for update in self.updates]).sum(0).tolist()
+        norms = torch.stack([update.gradient_norm for update in self.updates])
+        return {
+            "loss": loss / target,
+            "perplexity": perplexity(likelihood / target),
+            "learning_rate": self.updates[-1].learning_rate,
+            "gradient_norm": float(norms.mean()),
+            "source_tokens_per_second": source / self.seconds,
+            "target_tokens_per_second": target / self.seconds,
+            "waiting_for_data": self.waited / self.seconds,
+        }
+
+
+def perplexity(nats_per_token: float) -> float:
+    """Per piece; inf where it is too large for a float."""
+    return math.exp(nats_per_token) if nats_per_token < 700 else math.inf

@@ -1,0 +1,99 @@
+"""What a run tells while it trains: TensorBoard, metrics.jsonl, pictures, samples, the screen.
+
+The only file that knows TensorBoard.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from nmt.attention_map import AttentionMap, draw
+
+log = logging.getLogger(__name__)
+
+
+class Report:
+    """Everything a run writes besides its checkpoints; use it in a `with`."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.console = Console(stderr=True)
+        self._board = SummaryWriter(str(run / "tensorboard"))
+        self._metrics = (run / "metrics.jsonl").open("a", encoding="utf-8")
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=1.0, left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        self._board.close()
+        self._metrics.close()
+
+    def log(self, step: int, values: Mapping[str, float], *, kind: str) -> None:
+        """One line of metrics.jsonl and a point in each TensorBoard curve, called `kind/name`."""
+        record = {"step": step, "kind": kind, **values}
+        self._metrics.write(json.dumps(record) + "\n")
+        self._metrics.flush()
+        for name, value in values.items():
+            self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def advance(self, share: float, seconds: float, description: str) -> None:
+        """Moves the progress bar to `share` of the run, which took `seconds` so far."""
+        left = seconds / share - seconds if share > 0 else 0.0
+        shown = f"{clock(left)} left" if share < 1 else ""
+        self._bar.update(self._task, completed=share, description=description, left=shown)
+
+    def attention(self, step: int, maps: Sequence[AttentionMap]) -> None:
+        """Pictures of where the model looks, in attention/ and in TensorBoard."""
+        for number, attention in enumerate(maps, start=1):
+            figure = draw(attention, title=f"step {step}")
+            folder = self.run / "attention" / f"sentence-{number}"
+            folder.mkdir(parents=True, exist_ok=True)
+            figure.savefig(folder / f"{step:08d}.png")
+            self._board.add_figure(f"attention/sentence-{number}", figure, step)
+
+    def samples(
+        self, step: int, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]
+    ) -> None:
+        """The translations of the fixed sentences, in samples/ and in TensorBoard."""
+        blocks = [
+            f"source:    {source}\nreference: {reference}\nmodel:     {output}\n"
+            for source, reference, output in zip(sources, references, outputs, strict=True)
+        ]
+        folder = self.run / "samples"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{step:08d}.txt").write_text("\n".join(blocks), encoding="utf-8")
+        preformatted = ["    " + line for line in "\n".join(blocks).splitlines()]
+        self._board.add_text("samples", "\n".join(preformatted), step)
+
+
+def clock(seconds: float) -> str:
+    """`75` -> `1:15`, `3700` -> `1:01:40`"""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
