@@ -1,0 +1,1 @@
+"""A bilingual grammar that derives English sentences, their German translation and the links."""

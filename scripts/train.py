@@ -1,0 +1,44 @@
+"""Trains a model. Every key of nmt/config.py can be set on the command line:
+
+python scripts/train.py model=rnn data=multi30k training.max_minutes=20
+python scripts/train.py -m model=rnn,transformer model.attention.score=additive,scaled_dot
+python scripts/train.py resume=runs/my-run training.max_epochs=80
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from nmt.cli import guarded
+from nmt.compose import composition_error, register_schema, resumed_config, to_config
+
+
+def run(tree: DictConfig) -> None:
+    if tree.resume is None:
+        config = to_config(tree)
+    else:
+        given = HydraConfig.get().overrides.task
+        changed = [override for override in given if not override.startswith("resume=")]
+        config = resumed_config(Path(tree.resume), changed)
+        config.resume = tree.resume
+    from nmt.training.launch import train  # torch takes seconds to import, --help should not
+
+    train(config)
+
+
+def main() -> None:
+    # Hydra then lets exceptions through, and they are told in one line.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    register_schema()
+    application = hydra.main(version_base="1.3", config_path="../configs", config_name="train")(run)
+    with composition_error():
+        application()
+
+
+if __name__ == "__main__":
+    raise SystemExit(guarded(main))

@@ -1,0 +1,114 @@
+"""Many sentences, by small real models: what lies around the search changes no translation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from nmt.config import BOS, EOS, PAD, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
+from nmt.decoding import translate_ids
+from nmt.decoding.search import length_penalty
+from nmt.decoding.translate import batches, evaluating
+from nmt.models import build_model
+from nmt.models.seq2seq import Seq2Seq
+
+SMALL = {
+    "transformer": TransformerConfig(
+        width=16, feedforward=32, encoder_layers=2, decoder_layers=2, tied_embeddings="none"
+    ),
+    "rnn": RNNConfig(width=16, embedding=16, encoder_width=8, tied_embeddings="none"),
+    "rnn-lstm": RNNConfig(
+        width=16,
+        embedding=16,
+        encoder_width=8,
+        cell="lstm",
+        decoder_layers=2,
+        attention=AttentionConfig(score="dot", heads=2),
+    ),
+}
+CONFIG = DecodingConfig(beam_size=3, batch_tokens=60)
+
+
+@pytest.fixture(params=SMALL)
+def model(request: pytest.FixtureRequest) -> Seq2Seq:
+    """Decided enough that rounding does not turn a choice, with sentences of all lengths."""
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    model = build_model(SMALL[request.param], 20, 20)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2.0)
+    return model
+
+
+def sentences(count: int) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(0, 9, (count,), generator=generator).tolist()
+    words = [torch.randint(4, 20, (length,), generator=generator) for length in lengths]
+    return [[*ids.tolist(), EOS] for ids in words]
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_company_and_order_change_nothing(model: Seq2Seq, beam_size: int) -> None:
+    config, sources = replace(CONFIG, beam_size=beam_size), sentences(17)
+    together = translate_ids(model, sources, config)
+    reversed_order = translate_ids(model, sources[::-1], config)[::-1]
+    alone = [translate_ids(model, [source], config)[0] for source in sources]
+    for first, second, third in zip(together, reversed_order, alone, strict=True):
+        assert first[0].tokens == second[0].tokens == third[0].tokens
+        scores = [second[0].score, third[0].score]
+        assert scores == pytest.approx([first[0].score] * 2, abs=1e-4)
+    assert len({tuple(best[0].tokens) for best in together}) > 8, "a model that says one thing"
+
+
+def test_the_score_is_the_log_probability_of_teacher_forcing(model: Seq2Seq) -> None:
+    sources = sentences(6)
+    found = translate_ids(model, sources, CONFIG, n_best=3)
+    model.eval()
+    for source, hypotheses in zip(sources, found, strict=True):
+        assert len(hypotheses) == 3
+        for tokens, score in hypotheses:
+            labels = torch.tensor([*tokens, EOS])
+            states = model(torch.tensor([source]), torch.tensor([[BOS, *tokens]])).states
+            log_probs = model.output(states)[0].log_softmax(-1)
+            total = log_probs.gather(1, labels[:, None]).sum().item()
+            expected = total / length_penalty(len(labels), CONFIG.length_penalty)
+            assert score == pytest.approx(expected, abs=1e-4)
+
+
+def test_translations_keep_to_the_limit(model: Seq2Seq) -> None:
+    config = replace(CONFIG, max_ratio=0.5, max_extra=1)
+    sources = sentences(9)
+    for source, (best,) in zip(sources, translate_ids(model, sources, config), strict=True):
+        assert len(best.tokens) <= -(-(len(source) - 1) // 2) + 1
+        assert not {PAD, BOS, EOS} & set(best.tokens)
+
+
+def test_nothing_in_nothing_out(model: Seq2Seq) -> None:
+    assert translate_ids(model, [], CONFIG) == []
+
+
+def test_progress_counts_every_sentence(model: Seq2Seq) -> None:
+    told: list[int] = []
+    translate_ids(model, sentences(17), CONFIG, told.append)
+    assert sum(told) == 17 and len(told) > 1
+
+
+def test_the_training_flag_is_as_before(model: Seq2Seq) -> None:
+    for training in (True, False):
+        model.train(training)
+        with pytest.raises(RuntimeError), evaluating(model):
+            assert not model.training
+            raise RuntimeError
+        assert model.training is training
+
+
+def test_batches_hold_every_sentence_once_within_the_bound() -> None:
+    sources = [[4] * length for length in (3, 50, 1, 7, 7, 2, 90, 4)]
+    found = list(batches(sources, 20))
+    assert sorted(index for batch in found for index in batch) == list(range(8))
+    for batch in found:
+        padded = len(batch) * max(len(sources[index]) for index in batch)
+        assert padded <= 20 or len(batch) == 1

@@ -1,0 +1,82 @@
+"""The alignment error rate against alignments that are known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nmt.attention_map import AttentionMap
+from nmt.config import UserError
+from nmt.evaluation.alignment import align_heads, links
+
+
+def attention(weights: np.ndarray) -> AttentionMap:
+    """(L, H, T, S) with the column of </s>."""
+    targets, sources = weights.shape[-2:]
+    return AttentionMap(
+        [*(f"s{i}" for i in range(sources - 1)), "</s>"],
+        [f"t{i}" for i in range(targets)],
+        weights.astype(np.float32),
+    )
+
+
+def one_head(rows: list[list[float]]) -> AttentionMap:
+    return attention(np.array(rows)[None, None])
+
+
+def test_identity_attention_has_no_errors() -> None:
+    maps = [attention(np.broadcast_to(np.eye(n, n + 1), (2, 3, n, n + 1))) for n in (1, 4, 6)]
+    truth = [[(i, i) for i in range(n)] for n in (1, 4, 6)]
+    heads = align_heads(maps, truth, "reading")
+    assert [(head.layer, head.head) for head in heads] == [
+        (layer, head) for layer in (1, 2) for head in (1, 2, 3)
+    ]
+    for head in heads:
+        assert (head.aer, head.precision, head.recall, head.reading) == (0, 1, 1, "reading")
+
+
+def test_attention_to_other_words_is_all_errors() -> None:
+    heads = align_heads([one_head([[0, 1, 0], [1, 0, 0]])], [[(0, 0), (1, 1)]], "reading")
+    assert (heads[0].aer, heads[0].precision, heads[0].recall) == (1, 0, 0)
+
+
+def test_counts_by_hand_over_two_sentences() -> None:
+    # Links 0-0, 1-1 (true: 0-0, 1-1, 2-1) and 1-0 (true: 0-0): |A| = 3, |S| = 4, 2 in common.
+    first = one_head([[0.9, 0.05, 0.0, 0.05], [0.1, 0.8, 0.1, 0.0]])
+    second = one_head([[0.2, 0.7, 0.1]])
+    (head,) = align_heads([first, second], [[(0, 0), (1, 1), (2, 1)], [(0, 0)]], "predicting")
+    assert head.aer == pytest.approx(1 - 4 / 7)
+    assert head.precision == pytest.approx(2 / 3)
+    assert head.recall == pytest.approx(2 / 4)
+
+
+def test_each_head_is_counted_for_itself() -> None:
+    weights = np.stack([np.eye(3, 4), np.eye(3, 4)[::-1]])[None]  # (1, 2, 3, 4)
+    right, mirrored = align_heads([attention(weights)], [[(i, i) for i in range(3)]], "reading")
+    assert right.aer == 0
+    assert mirrored.aer == pytest.approx(2 / 3)  # the middle word stays where it was
+
+
+@pytest.mark.parametrize(
+    ("row", "linked"),
+    [
+        ([0.5, 0.4, 0.1, 0.0], [True, True, False]),  # a compound: two words in about equal parts
+        ([0.6, 0.29, 0.11, 0.0], [True, False, False]),
+        ([0.1, 0.3, 0.2, 0.4], [False, False, False]),  # </s> has more than every word
+        ([0.4, 0.1, 0.1, 0.4], [True, False, False]),
+    ],
+)
+def test_links_of_one_target_word(row: list[float], linked: list[bool]) -> None:
+    assert links(np.array([row])).tolist() == [linked]
+
+
+def test_without_source_words_nothing_is_linked() -> None:
+    assert links(np.ones((2, 3, 1))).shape == (2, 3, 0)
+    (head,) = align_heads([one_head([[1.0]])], [[]], "reading")
+    assert head.recall == 0
+
+
+def test_a_link_outside_the_sentence_names_the_pair() -> None:
+    good, bad = one_head([[1, 0]]), one_head([[1, 0]])
+    with pytest.raises(UserError, match=r"pair 2 links 1-0, but the pair has only 1 source and 1"):
+        align_heads([good, bad], [[(0, 0)], [(1, 0)]], "reading")

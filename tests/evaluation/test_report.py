@@ -1,0 +1,86 @@
+"""The report of a model on a split."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nmt.config import AttentionConfig, DecodingConfig, TokenizerConfig, TransformerConfig
+from nmt.data.corpus import Split
+from nmt.data.tokenizer import Tokenizers, learn, word_spans
+from nmt.evaluation.metrics import score
+from nmt.evaluation.report import evaluate, head_alignments
+from nmt.models import build_model
+from nmt.models.seq2seq import Decoded, Decoder, Seq2Seq
+
+SOURCE = ["A dog runs.", "", "It rains today."]
+TARGET = ["Ein Hund läuft.", "Nichts.", "Es regnet heute."]
+DECODING = DecodingConfig(beam_size=2, max_extra=4, max_ratio=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizers() -> Tokenizers:
+    pairs = list(zip(SOURCE, TARGET, strict=True)) * 5
+    return learn(pairs, TokenizerConfig(vocabulary=300), seed=1)
+
+
+@pytest.fixture
+def model(tokenizers: Tokenizers) -> Seq2Seq:
+    torch.manual_seed(0)
+    config = TransformerConfig(
+        width=16,
+        feedforward=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        attention=AttentionConfig(heads=2),
+    )
+    return build_model(config, tokenizers.source.size, tokenizers.target.size)
+
+
+def test_what_is_scored_is_what_is_told(model: Seq2Seq, tokenizers: Tokenizers) -> None:
+    told: list[int] = []
+    found = evaluate(
+        model, tokenizers, Split(SOURCE, TARGET, None), DECODING, ter=True, progress=told.append
+    )
+    assert found.hypotheses[1] == ""
+    assert found.scores == score(found.hypotheses, TARGET, ter=True)
+    assert found.seconds > 0
+    assert sum(told) == 3
+    assert (found.heads, found.best_head, found.aer) == ([], None, None)
+    assert model.training  # as it was
+
+
+def test_twice_is_the_same(model: Seq2Seq, tokenizers: Tokenizers) -> None:
+    split = Split(SOURCE, TARGET, [[(0, 0)], [], [(1, 1)]])
+    first, second = (evaluate(model, tokenizers, split, DECODING) for _ in range(2))
+    assert first.hypotheses == second.hypotheses
+    assert first.heads == second.heads
+
+
+def test_every_head_in_both_readings(model: Seq2Seq, tokenizers: Tokenizers) -> None:
+    split = Split(SOURCE, TARGET, [[(0, 0), (1, 1), (2, 2)], [], [(0, 0)]])
+    found = evaluate(model, tokenizers, split, DECODING)
+    places = {(head.layer, head.head, head.reading) for head in found.heads}
+    assert len(places) == len(found.heads) == 2 * 2 * 2
+    assert found.best_head in found.heads
+    assert found.aer == min(head.aer for head in found.heads)
+    assert evaluate(model, tokenizers, split, DECODING, aer=False).heads == []
+
+
+class Copying(Seq2Seq):
+    """Attends, when it predicts piece i, to piece i of the source."""
+
+    def forward(
+        self, source: torch.Tensor, tokens: torch.Tensor, need_weights: bool = False
+    ) -> Decoded:
+        weights = torch.eye(tokens.size(1), source.size(1)).expand(len(source), 1, 1, -1, -1)
+        return Decoded(torch.zeros(0), weights)
+
+
+def test_a_model_that_looks_where_it_should_has_no_errors(tokenizers: Tokenizers) -> None:
+    model = Copying(torch.nn.Identity(), Decoder(), torch.nn.Linear(1, 1))
+    true = [[(i, i) for i in range(len(word_spans(text)))] for text in SOURCE]
+    heads = head_alignments(model, tokenizers, Split(SOURCE, SOURCE, true))
+    rates = {head.reading: head.aer for head in heads}
+    assert rates["predicting"] == 0
+    assert rates["reading"] > 0.1

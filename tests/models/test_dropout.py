@@ -1,0 +1,81 @@
+"""Dropout by bytes: how much, how scaled, and the same backward as forward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from nmt.models.dropout import Dropout
+
+SHARES = (0.1, 0.25, 0.5, 0.9)
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(3)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_share_is_dropped_and_the_mean_kept(share: float) -> None:
+    count = 200_000
+    dropped = Dropout(share)(torch.ones(count // 4, 4))
+    zeros = (dropped == 0).double().mean().item()
+    spread = (share * (1 - share) / count) ** 0.5
+    assert abs(zeros - share) < 1 / 512 + 5 * spread
+    assert abs(dropped.double().mean().item() - 1) < 5 * spread / (1 - share)
+    assert len(dropped.unique()) == 2
+
+
+def test_neighbours_are_dropped_independently() -> None:
+    kept = Dropout(0.5)(torch.ones(80_000)).bool()
+    for distance in range(1, 10):
+        both = (kept[distance:] & kept[:-distance]).double().mean().item()
+        assert abs(both - 0.25) < 0.01
+
+
+@pytest.mark.parametrize("size", [(1,), (7,), (8,), (3, 5, 3), (0, 4)])
+def test_any_shape(size: tuple[int, ...]) -> None:
+    x = torch.full(size, 2.0)
+    found = Dropout(0.5)(x)
+    assert found.shape == x.shape
+    assert ((found == 0) | (found == 4)).all()
+    assert (x == 2).all(), "the input is as it was"
+
+
+def test_the_gradient_goes_where_the_value_went() -> None:
+    x = torch.rand(40, 5).add(1).requires_grad_()
+    found = Dropout(0.25)(x)
+    found.backward(torch.full_like(found, 3.0))
+    scale = (found / x).detach()
+    assert set(scale.round(decimals=3).unique().tolist()) == {0.0, 1.333}
+    torch.testing.assert_close(x.grad, 3 * scale)
+
+
+def test_the_gradient_of_a_view() -> None:
+    x = torch.randn(4, 6, requires_grad=True)
+    found = Dropout(0.5)(x.T)
+    found.sum().backward()
+    torch.testing.assert_close(x.grad.T, (found / x.T).detach())
+
+
+def test_reproducible_from_the_seed_and_else_another_each_time() -> None:
+    x, layer = torch.ones(1000), Dropout(0.3)
+    torch.manual_seed(5)
+    first, second = layer(x), layer(x)
+    torch.manual_seed(5)
+    assert torch.equal(layer(x), first) and torch.equal(layer(x), second)
+    assert not torch.equal(first, second)
+
+
+def test_nothing_happens_in_evaluation_or_without_a_share() -> None:
+    x = torch.randn(9)
+    assert torch.equal(Dropout(0.5).eval()(x), x)
+    assert torch.equal(Dropout(0.0).train()(x), x)
+
+
+def test_bfloat16_stays_bfloat16() -> None:
+    x = torch.ones(1000, dtype=torch.bfloat16, requires_grad=True)
+    found = Dropout(0.5)(x)
+    found.sum().backward()
+    assert found.dtype == x.grad.dtype == torch.bfloat16
+    assert set(found.unique().tolist()) == {0.0, 2.0}

@@ -1,0 +1,102 @@
+"""What is the RNN's own: cells, the bidirectional encoder, the initial state."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import pytest
+import torch
+from torch import nn
+
+from nmt.config import EOS, PAD
+from nmt.models.rnn import GRUCell, LSTMCell, RNNEncoder
+from nmt.models.seq2seq import Seq2Seq
+
+WIDTH = 5
+close = torch.testing.assert_close
+
+
+class Build(Protocol):
+    def __call__(self, name: str, **knobs: Any) -> Seq2Seq: ...
+
+
+def test_gru_is_torchs_own() -> None:
+    theirs, ours, proj = nn.GRUCell(3, WIDTH), GRUCell(WIDTH), nn.Linear(3, 3 * WIDTH)
+    take_over(theirs, ours, proj)
+    x, state = torch.randn(4, 3), torch.randn(4, WIDTH)
+    close(ours(proj(x), state), theirs(x, state))
+
+
+def test_lstm_is_torchs_own() -> None:
+    theirs, ours, proj = nn.LSTMCell(3, WIDTH), LSTMCell(WIDTH), nn.Linear(3, 4 * WIDTH)
+    take_over(theirs, ours, proj)
+    x, hidden, cell = torch.randn(4, 3), torch.randn(4, WIDTH), torch.randn(4, WIDTH)
+    found = ours(proj(x), torch.cat([hidden, cell], dim=-1))
+    close(found, torch.cat(theirs(x, (hidden, cell)), dim=-1))
+
+
+def take_over(theirs: nn.RNNCellBase, ours: GRUCell | LSTMCell, proj: nn.Linear) -> None:
+    """The weights of torch's cell; GRU and LSTM order their gates as ours do."""
+    weights = {"weight": theirs.weight_ih, "bias": theirs.bias_ih}
+    proj.load_state_dict(weights)
+    ours.recurrent.load_state_dict({"weight": theirs.weight_hh, "bias": theirs.bias_hh})
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_encoder_reads_each_sentence_alone(build: Build, cell: str, layers: int) -> None:
+    model = build("rnn", cell=cell, encoder_layers=layers)
+    sentences = [[5, 6, EOS], [7, 8, 9, 10, EOS], [EOS]]
+    source = torch.tensor([row + [PAD] * (6 - len(row)) for row in sentences])
+    memory = model.encode(source)
+    assert torch.equal(memory.mask, source != PAD)
+    for row, sentence in enumerate(sentences):
+        alone = model.encode(torch.tensor([sentence]))
+        close(memory.states[row, : len(sentence)], alone.states[0])
+
+
+def test_both_directions_read(build: Build) -> None:
+    model = build("rnn", encoder_layers=1)
+    first, last = torch.tensor([[5, 6, 7, EOS]]), torch.tensor([[5, 6, 9, EOS]])
+    one, two = model.encode(first).states, model.encode(last).states
+    half = one.size(-1) // 2
+    assert torch.equal(one[:, :2, :half], two[:, :2, :half]), "forward: not what comes later"
+    assert not torch.isclose(one[:, 0, half:], two[:, 0, half:]).all(), "backward: it all"
+
+
+def test_the_decoder_begins_where_the_backward_encoder_ended(build: Build) -> None:
+    model = build("rnn", encoder_layers=1, decoder_layers=1, cell="gru")
+    assert isinstance(model.encoder, RNNEncoder)
+    source = torch.tensor([[5, 6, 7, EOS]])
+    _, last = model.encoder.layers[0](model.encoder.embedding(source))  # last (2, B, width)
+    expected = torch.tanh(model.decoder.initial(last[1]))
+    close(model.decoder.start(model.encode(source)).hidden[:, 0], expected)
+
+
+def test_the_context_enters_the_cell_and_the_output(build: Build) -> None:
+    model = build("rnn", decoder_layers=1)
+    source, tokens = torch.tensor([[5, 6, 7, EOS]]), torch.tensor([[2, 8, 9]])
+    plain = model(source, tokens).states
+    for name in ("context_proj", "readout"):
+        with torch.no_grad():
+            layer = getattr(build("rnn", decoder_layers=1).decoder, name)
+            changed = build("rnn", decoder_layers=1)
+            weight = getattr(changed.decoder, name).weight
+            weight[:, -16:] = 0  # of the context, which the 2 * 8 encoder states give
+        assert layer.weight.shape == weight.shape
+        assert not torch.allclose(changed(source, tokens).states, plain)
+
+
+def test_recurrent_weights_begin_orthogonal() -> None:
+    from nmt.config import RNNConfig
+    from nmt.models import build_model
+
+    config = RNNConfig(width=16, embedding=8, encoder_width=8, cell="lstm", decoder_layers=2)
+    model = build_model(config, 20, 20)
+    found = 0
+    for name, parameter in model.named_parameters():
+        if "weight_hh" in name or "recurrent.weight" in name:
+            for gate in parameter.split(parameter.size(1)):
+                close(gate @ gate.T, torch.eye(len(gate)), rtol=0, atol=1e-5)
+                found += 1
+    assert found == 4 * (2 + 2)

@@ -1,0 +1,155 @@
+"""The command line of evaluate.py, with a model that learnt nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from nmt.compose import save_config
+from nmt.config import (
+    AttentionConfig,
+    Config,
+    DataConfig,
+    DecodingConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+from nmt.data.tokenizer import learn
+from nmt.evaluation.metrics import score
+from nmt.models import build_model
+from nmt.training.checkpoint import point, save_checkpoint
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ["A dog runs.", "", "It rains today.", "The cat sleeps."]
+TARGET = ["Ein Hund läuft.", "Nichts.", "Es regnet heute.", "Die Katze schläft."]
+ALIGNED = ["0-0 1-1 2-2 3-3", "", "0-0 1-1 2-2 3-3", "0-0 1-1 2-2 3-3"]
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
+
+
+def result(*arguments: str | Path) -> dict[str, Any]:
+    done = command(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def write(path: Path, lines: list[str]) -> Path:
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    for split in ("train", "val", "test"):
+        write(folder / f"{split}.en", SOURCE)
+        write(folder / f"{split}.de", TARGET)
+        write(folder / f"{split}.align", ALIGNED)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("untrained")
+    config = Config(
+        model=TransformerConfig(
+            width=16,
+            feedforward=16,
+            encoder_layers=1,
+            decoder_layers=1,
+            attention=AttentionConfig(heads=2),
+        ),
+        data=DataConfig(path=str(corpus), tokenizer=TokenizerConfig(vocabulary=300)),
+        training=TrainingConfig(max_steps=1),
+        decoding=DecodingConfig(max_ratio=1, max_extra=4),
+    )
+    save_config(config, folder / "config.yaml")
+    tokenizers = learn(list(zip(SOURCE, TARGET, strict=True)) * 5, config.data.tokenizer, 1)
+    tokenizers.save(folder)
+    model = build_model(config.model, tokenizers.source.size, tokenizers.target.size)
+    point(folder, "best", save_checkpoint(folder, "00000001", model, None))
+    return folder
+
+
+def test_a_run_and_its_translations_have_the_same_scores(run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "translated.de"
+    found = result(run, "--device", "cpu", "--beam-size", "2", "--output", output)
+    lines = output.read_text(encoding="utf-8").split("\n")
+    assert len(lines) == len(SOURCE) + 1
+    assert lines[1] == ""
+    expected = score(lines[:-1], TARGET, ter=True)
+    for key, value in expected._asdict().items():
+        assert found[key] == value
+    assert (found["split"], found["sentences"]) == ("test", 4)
+    assert [(head["layer"], head["head"]) for head in found["heads"]] == [(1, 1), (1, 2)] * 2
+    assert found["aer"] == found["best_head"]["aer"] == min(h["aer"] for h in found["heads"])
+
+    again = result("--hypotheses", output, "--reference", write(tmp_path / "test.de", TARGET))
+    assert again.keys() == found.keys()
+    for key in ("bleu", "chrf", "ter", "signatures", "sentences"):
+        assert again[key] == found[key]
+    assert (again["aer"], again["split"], again["heads"]) == (None, None, [])
+
+
+def test_own_files_and_the_table(run: Path, corpus: Path) -> None:
+    files = ("--source", corpus / "test.en", "--reference", corpus / "test.de")
+    done = command(run, *files, "--device", "cpu", "--set", "decoding.beam_size=1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no progress where nobody looks
+    assert "4 sentences" in done.stdout
+    for word in ("BLEU", "chrF", "TER", "nrefs:1|case:mixed|eff:no|tok:13a"):
+        assert word in done.stdout
+    assert "AER" not in done.stdout  # there is no true alignment
+    assert "AER" in command(run, "--split", "validation", "--device", "cpu").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "say which run directory to evaluate"),
+        (("nowhere",), "there is no run directory nowhere"),
+        (("--hypotheses", "a"), "--hypotheses FILE is scored against --reference FILE"),
+        (("RUN", "--source", "a"), "--source FILE and --reference FILE belong together"),
+        (("RUN", "--source", "a", "--reference", "b", "--split", "test"), "--split names a part"),
+        (("RUN", "--output", "/no/folder/a"), "there is no folder /no/folder"),
+        (("RUN", "--beam-size", "0"), "decoding.beam_size must be at least 1, but is 0"),
+        (("RUN", "--set", "decoding.beam=2"), "unknown key decoding.beam"),
+        (("RUN", "--checkpoint", "7"), "has no checkpoint 7"),
+        (("--hypotheses", "CORPUS/test.en", "--reference", "nofile"), "there is no file nofile"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    run: Path, corpus: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    given = [each.replace("RUN", str(run)).replace("CORPUS", str(corpus)) for each in arguments]
+    done = command(*given)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    began = time.perf_counter()
+    assert command("--help").returncode == 0
+    assert time.perf_counter() - began < 2  # 0.1 s on an idle core, where torch takes 3
