@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from nmt.config import (
@@ -181,7 +181,9 @@ def register_schema() -> None:
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
-    store.store(name="base_config", node=Config)
+    base = OmegaConf.structured(Config)
+    base.model = MISSING  # the group fills it; one model's defaults do not merge into another's
+    store.store(name="base_config", node=base)
     store.store(group="data", name="base_data", node=DataConfig)
     store.store(group="training", name="base_training", node=TrainingConfig)
     store.store(group="decoding", name="default", node=DecodingConfig)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from contextlib import AbstractContextManager
 
 import torch
@@ -37,6 +39,22 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
         device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
     )
     return context
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what a training step frees for the next one, where there is glibc.
+
+    By default it gives large blocks back to the system, and each step pays for their pages anew:
+    up to a third of it.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
+        mallopt(mmap_threshold, 1 << 30)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 64 << 20)
 
 
 def _fast_bf16(device: torch.device) -> bool:

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from nmt.cli import guarded
+from nmt.cli import guarded, start_logging
 from nmt.compose import composition_error, register_schema, resumed_config, to_config
 
 
@@ -27,8 +27,10 @@ def run(tree: DictConfig) -> None:
         config = resumed_config(Path(tree.resume), changed)
         config.resume = tree.resume
     from nmt.training.launch import train  # torch takes seconds to import, --help should not
+    from nmt.training.report import print_summary
 
-    train(config)
+    start_logging()
+    print_summary(train(config))
 
 
 def main() -> None:

@@ -102,7 +102,8 @@ def find_checkpoint(run: Path, name: str) -> Path:
     target = target.zfill(8) if target.isdigit() else target
     found = folder / target
     if Path(target).name != target or not (found / WEIGHTS).is_file():
-        there = [entry.name for entry in checkpoints(run)]
+        there = [each for each in ("best", "last", "averaged") if (folder / each).exists()]
+        there += [entry.name for entry in checkpoints(run)]
         listed = f"it has {', '.join(there)}" if there else "no checkpoint was saved yet"
         raise UserError(f"{run} has no checkpoint {name}: {listed}")
     return found
@@ -174,7 +175,8 @@ def load_training(checkpoint: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not its own
-        raise UserError(f"{file} is damaged: {str(error).splitlines()[0]}") from error
+        reason = (str(error).splitlines() or ["it ends too soon"])[0]
+        raise UserError(f"{file} is damaged: {reason}") from error
     return state
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
@@ -13,7 +12,7 @@ from nmt.compose import save_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import pick_device
+from nmt.device import keep_freed_memory, pick_device
 from nmt.evaluation.report import evaluate
 from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
@@ -28,27 +27,10 @@ from nmt.training.checkpoint import (
     read_config,
     save_checkpoint,
 )
-from nmt.training.report import Report
+from nmt.training.report import Report, Summary
 from nmt.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
-
-
-class Summary(NamedTuple):
-    """The results of a run, as in its summary.json."""
-
-    run: str
-    split: str
-    bleu: float
-    chrf: float
-    aer: float | None  # of the best head, where the true alignment is known
-    best_head: str | None
-    signature: str  # of BLEU
-    checkpoint: str
-    parameters: int
-    steps: int
-    seconds: float  # of training, validations included
-    target_tokens_per_second: float  # of the updates
 
 
 def train(config: Config) -> Summary:
@@ -57,6 +39,7 @@ def train(config: Config) -> Summary:
     if run is not None:
         read_config(run)  # a clear word if it is no run
     device = pick_device(config.training.device)
+    keep_freed_memory()
     if config.training.threads is not None:
         torch.set_num_threads(config.training.threads)
     torch.manual_seed(config.training.seed)
@@ -113,6 +96,7 @@ def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
         best_head=None if head is None else str(head),
         signature=evaluation.scores.signatures["bleu"],
         checkpoint=best.name,
+        example=split.source[0],
         parameters=count_parameters(trainer.model),
         steps=progress.step,
         seconds=round(progress.seconds, 1),

@@ -31,8 +31,10 @@ def translation_loss(
     """
     real = (labels != PAD).flatten().nonzero().squeeze(1)
     rows = states.flatten(0, 1).index_select(0, real)  # (B, T, N) -> (P, N)
+    # Inside the function it could not be told that nobody wants a gradient of the weight.
+    weight = output.weight if torch.is_grad_enabled() else output.weight.detach()
     sums: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
-        rows, output.weight, labels.flatten().index_select(0, real), smoothing, dtype
+        rows, weight, labels.flatten().index_select(0, real), smoothing, dtype
     )
     return sums
 

@@ -7,18 +7,41 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from nmt.attention_map import AttentionMap, draw
 
 log = logging.getLogger(__name__)
+
+LINE_EVERY = 20.0  # seconds
+
+
+class Summary(NamedTuple):
+    """The results of a run, as in its summary.json."""
+
+    run: str
+    split: str
+    bleu: float
+    chrf: float
+    aer: float | None  # of the best head, where the true alignment is known
+    best_head: str | None
+    signature: str  # of BLEU
+    checkpoint: str  # whose weights these are
+    example: str  # a sentence to try
+    parameters: int
+    steps: int
+    seconds: float  # of training, validations included
+    target_tokens_per_second: float  # of the updates
 
 
 class Report:
@@ -38,6 +61,7 @@ class Report:
             console=self.console,
             disable=not self.console.is_terminal,
         )
+        self._next_line = 0.0  # of progress, where there is no terminal to draw a bar on
         self._task = self._bar.add_task("starting", total=1.0, left="")
 
     def __enter__(self) -> Self:
@@ -67,6 +91,9 @@ class Report:
         left = seconds / share - seconds if share > 0 else 0.0
         shown = f"{clock(left)} left" if share < 1 else ""
         self._bar.update(self._task, completed=share, description=description, left=shown)
+        if self._bar.disable and time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_EVERY
+            log.info("%3.0f%%  %s  %s", 100 * share, description, shown)
 
     def attention(self, step: int, maps: Sequence[AttentionMap]) -> None:
         """Pictures of where the model looks, in attention/ and in TensorBoard."""
@@ -97,3 +124,20 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def print_summary(summary: Summary) -> None:
+    """The table that a run ends with: the results, where things are, what to type next."""
+    table = Table(title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left")
+    table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
+    table.add_row("chrF", f"{summary.chrf:.2f}")
+    if summary.aer is not None:
+        table.add_row("AER", f"{summary.aer:.3f}  ({summary.best_head})")
+    table.add_row("training", f"{clock(summary.seconds)}, {summary.steps:,} steps")
+    table.add_row("speed", f"{summary.target_tokens_per_second:,.0f} target tokens/s")
+    table.add_row("parameters", f"{summary.parameters:,}")
+    table.add_row("weights", f"{summary.run}/checkpoints/{summary.checkpoint}")
+    table.add_row("attention", f"{summary.run}/attention/")
+    table.add_row("curves", f"tensorboard --logdir {summary.run}")
+    table.add_row("translate", f'python scripts/translate.py {summary.run} "{summary.example}"')
+    Console(width=None if sys.stdout.isatty() else 140).print(table)

@@ -21,7 +21,7 @@ from nmt.models import build_model
 
 SOURCES = [
     [5, 6, 7, 8, EOS],
-    [8, 7, 6, 5, EOS],
+    [8, 7, 6, EOS],
     [5, 6, 7, EOS],
     [9, 9, 5, 6, 8, EOS],
     [7, EOS],
@@ -38,7 +38,7 @@ def transformer(score: str, heads: int) -> ModelConfig:
     attention = AttentionConfig(score=score, heads=heads, dropout=0.0)
     layers = {"encoder_layers": 1, "decoder_layers": 1}
     return TransformerConfig(
-        width=32, feedforward=64, dropout=0.0, attention=attention, **layers
+        width=16, feedforward=64, dropout=0.0, attention=attention, **layers
     )
 
 
@@ -53,15 +53,15 @@ def rnn(score: str, heads: int) -> ModelConfig:
 def test_learns_by_heart(make: type[ModelConfig], score: str, heads: int) -> None:
     torch.manual_seed(2)
     model = build_model(make(score, heads), 16, 16)
-    adam = torch.optim.Adam(model.parameters(), lr=0.01)
+    adam = torch.optim.Adam(model.parameters(), lr=0.005)
     batch = collate(SOURCES, TARGETS)
-    for step in range(MOST):
+    for _ in range(MOST):
         logits = model.output(model(batch.source, batch.decoder_input).states)
-        loss = F.cross_entropy(logits.mT, batch.labels, ignore_index=PAD)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        if step % 25 == 24 and loss < 0.05:
+        losses = F.cross_entropy(logits.mT, batch.labels, ignore_index=PAD, reduction="none")
+        if losses.max() < 0.3:
             break
+        adam.zero_grad()
+        losses.mean().backward()
+        adam.step()
     found = translate_ids(model, SOURCES, GREEDY)
     assert [[*best.tokens, EOS] for best, *_ in found] == TARGETS
