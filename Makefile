@@ -10,7 +10,7 @@ BIN := .venv/bin
 .PHONY: train test check format clean
 
 train: .venv/installed
-	$(BIN)/python scripts/train.py experiment=demo model=$(MODEL) $(ARGS)
+	$(BIN)/python scripts/train.py experiment=demo_$(MODEL) $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -179,10 +179,18 @@ def draw(found: AttentionMap, title: str | None = None) -> Figure:
     return figure
 
 
-def save_png(found: AttentionMap, path: Path, title: str | None = None) -> None:
-    """Writes the picture of `draw`, and the folder it goes to."""
+def save_png(found: AttentionMap, path: Path, title: str | None = None) -> np.ndarray:
+    """Writes the picture of `draw`, and the folder it goes to; returns its pixels (rows, columns,
+    4) uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.image import imsave
+
+    canvas = FigureCanvasAgg(draw(found, title))
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
     path.parent.mkdir(parents=True, exist_ok=True)
-    draw(found, title).savefig(path)
+    imsave(path, pixels)
+    return pixels
 
 
 class Box(NamedTuple):

@@ -28,8 +28,8 @@ def require(holds: bool, message: str) -> None:
 def one_of(key: str, value: str, choices: Sequence[str]) -> None:
     """Raises `UserError` with a suggestion unless `value` is one of `choices`."""
     if value not in choices:
-        listed = ", ".join(choices)
-        raise UserError(f"{key} must be one of {listed}, but is {value!r}{suggestion(value, choices)}")
+        rule = f"{key} must be one of {', '.join(choices)}"
+        raise UserError(f"{rule}, but is {value!r}{suggestion(value, choices)}")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -58,7 +58,8 @@ def share(key: str, value: float) -> None:
 class AttentionConfig:
     """The one attention module, wherever a model attends."""
 
-    score: str = "scaled_dot"  # additive (Bahdanau 2015), dot (Luong 2015), scaled_dot (Vaswani 2017)
+    # additive (Bahdanau et al. 2015), dot (Luong et al. 2015) or scaled_dot (Vaswani et al. 2017)
+    score: str = "scaled_dot"
     heads: int = 4
     dropout: float = 0.1  # on the attention weights
 
@@ -160,10 +161,7 @@ class TokenizerConfig:
         one_of("data.tokenizer.kind", self.kind, ("unigram", "bpe"))
         at_least("data.tokenizer.vocabulary", self.vocabulary, 8)
         at_least("data.tokenizer.sample", self.sample, 1)
-        require(
-            0.9 <= self.character_coverage <= 1.0,
-            f"data.tokenizer.character_coverage must be in [0.9, 1], but is {self.character_coverage}",
-        )
+        within("data.tokenizer.character_coverage", self.character_coverage, 0.9, 1.0)
 
 
 @dataclass
@@ -296,8 +294,9 @@ class Config:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
+        plain = self.name not in ("", ".", "..") and Path(self.name or "").name == self.name
         require(
-            self.name is None or (self.name not in ("", ".", "..") and Path(self.name).name == self.name),
+            self.name is None or plain,
             f"name must be a plain folder name without slashes, but is {self.name!r}; "
             "runs=FOLDER says where runs are kept",
         )

@@ -19,6 +19,13 @@ from nmt.compose import composition_error, register_schema, resumed_config, to_c
 
 
 def run(tree: DictConfig) -> None:
+    # Guarded here already: Hydra has a word of its own to say of an exception that passes it.
+    status = guarded(lambda: start(tree))
+    if status:
+        raise SystemExit(status)
+
+
+def start(tree: DictConfig) -> None:
     if tree.resume is None:
         config = to_config(tree)
     else:
@@ -29,13 +36,13 @@ def run(tree: DictConfig) -> None:
     from nmt.training.launch import train  # torch takes seconds to import, --help should not
     from nmt.training.report import print_summary
 
-    start_logging()
     print_summary(train(config))
 
 
 def main() -> None:
     # Hydra then lets exceptions through, and they are told in one line.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    start_logging()
     register_schema()
     application = hydra.main(version_base="1.3", config_path="../configs", config_name="train")(run)
     with composition_error():

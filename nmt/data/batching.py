@@ -15,11 +15,9 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from nmt.config import BOS, PAD
-from nmt.data.batch import Batch
+from nmt.data.batch import Batch, collate
 from nmt.data.encoded import Prepared
 from nmt.data.ids import Ids
 
@@ -186,7 +184,7 @@ def make_batches(
         plan = plan_batches(*lengths, batch_tokens, seed, epoch)
         log_plan(epoch, plan, padding_share(plan, *lengths))
         for index, rows in islice(enumerate(plan), first, None):
-            batch = Batch(pad(sources.take(rows)), pad(targets.take(rows), first=BOS))
+            batch = collate(sources.take(rows), targets.take(rows))
             yield Planned(Position(epoch, index), batch)
         epoch, first = epoch + 1, 0
 
@@ -198,13 +196,3 @@ def log_plan(epoch: int, plan: Plan, padding: Padding) -> None:
         len(plan),
         *(100 * share for share in (padding.both, padding.source, padding.target)),
     )
-
-
-def pad(sentences: list[NDArray[np.int32]], first: int | None = None) -> torch.Tensor:
-    """(B, longest) int64, each row with `first` before it: 20 times as fast as `collate`."""
-    lengths = np.array([len(ids) for ids in sentences])
-    lead = 0 if first is None else 1
-    padded = np.full((len(sentences), lead + lengths.max()), PAD, dtype=np.int64)
-    padded[:, :lead] = first or PAD
-    padded[:, lead:][np.arange(lengths.max()) < lengths[:, None]] = np.concatenate(sentences)
-    return torch.from_numpy(padded)

@@ -30,6 +30,10 @@ class HeadAlignment(NamedTuple):
     precision: float
     recall: float
 
+    @property
+    def name(self) -> str:
+        return f"layer {self.layer}, head {self.head}, {self.reading} the word"
+
 
 def links(weights: np.ndarray) -> np.ndarray:
     """Attention over words and </s> (..., T, S + 1) -> which words it links (..., T, S) bool.

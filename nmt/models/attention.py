@@ -84,8 +84,7 @@ class Additive(Score):
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         mixed = torch.tanh(query.unsqueeze(3) + key.unsqueeze(2))  # (B, H, Q, K, D)
-        energy = self.energy.to(mixed.dtype)[:, None, :, None]  # (H, 1, D, 1)
-        return (mixed @ energy).squeeze(-1)  # (B, H, Q, K, D) -> (B, H, Q, K)
+        return torch.einsum("bhqkd,hd->bhqk", mixed, self.energy.to(mixed.dtype))
 
 
 def build_score(name: str, heads: int, width: int) -> Score:
@@ -136,7 +135,8 @@ class Attention(nn.Module):
         `offset` is the position of the first key, which only `rotary` looks at.
         """
         key = self._split(self.key_proj(memory))
-        value = self._split(self.value_proj(memory))
+        # Where values are the memory itself, mixed precision would convert it at every use.
+        value = self._split(self.value_proj(memory)).to(key.dtype)
         return KeyValue(rotate(key, offset) if self.rotary else key, value)
 
     def forward(

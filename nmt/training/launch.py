@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -49,7 +50,7 @@ def train(config: Config) -> Summary:
     model = build_model(config.model, *sizes).to(device)
     checkpoint = find_checkpoint(run, "last") if run else None
     run = run or create_run(config)
-    save_config(config, run / "config.yaml")
+    save_config(dataclasses.replace(config, resume=None), run / "config.yaml")
     prepared.tokenizers.save(run)
     log.info("run %s: %s parameters on %s", run, f"{count_parameters(model):,}", device)
     with Report(run) as report:
@@ -93,7 +94,7 @@ def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
         bleu=round(evaluation.scores.bleu, 2),
         chrf=round(evaluation.scores.chrf, 2),
         aer=None if evaluation.aer is None else round(evaluation.aer, 4),
-        best_head=None if head is None else str(head),
+        best_head=None if head is None else head.name,
         signature=evaluation.scores.signatures["bleu"],
         checkpoint=best.name,
         example=split.source[0],

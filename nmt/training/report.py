@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
-from nmt.attention_map import AttentionMap, draw
+from nmt.attention_map import AttentionMap, save_png
 
 log = logging.getLogger(__name__)
 
@@ -98,11 +98,9 @@ class Report:
     def attention(self, step: int, maps: Sequence[AttentionMap]) -> None:
         """Pictures of where the model looks, in attention/ and in TensorBoard."""
         for number, attention in enumerate(maps, start=1):
-            figure = draw(attention, title=f"step {step}")
-            folder = self.run / "attention" / f"sentence-{number}"
-            folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(folder / f"{step:08d}.png")
-            self._board.add_figure(f"attention/sentence-{number}", figure, step)
+            tag = f"attention/sentence-{number}"
+            pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
+            self._board.add_image(tag, pixels, step, dataformats="HWC")
 
     def samples(
         self, step: int, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]
@@ -128,7 +126,9 @@ def clock(seconds: float) -> str:
 
 def print_summary(summary: Summary) -> None:
     """The table that a run ends with: the results, where things are, what to type next."""
-    table = Table(title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left")
+    table = Table(
+        title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left"
+    )
     table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
     table.add_row("chrF", f"{summary.chrf:.2f}")
     if summary.aer is not None:

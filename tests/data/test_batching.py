@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import BOS, DataConfig
-from nmt.data.batch import collate
-from nmt.data.batching import BatchStream, Position, pad, padding_share, plan_batches
+from nmt.data.batching import BatchStream, Position, padding_share, plan_batches
 from nmt.data.encoded import prepare
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=200)
@@ -60,14 +59,6 @@ def test_a_million_pairs_pad_little():
     target = (source * rng.uniform(0.7, 1.4, len(source))).astype(np.int32) + 1
     plan = plan_batches(source, target, 4096, seed=1, epoch=0)
     assert padding_share(plan, source, target).both < 0.03
-
-
-def test_pad_is_collate():
-    rng = np.random.default_rng(0)
-    ids = [rng.integers(4, 99, length).astype(np.int32) for length in (3, 1, 7, 7)]
-    expected = collate([row.tolist() for row in ids], [row.tolist() for row in ids])
-    assert torch.equal(pad(ids), expected.source)
-    assert torch.equal(pad(ids, first=BOS), expected.target)
 
 
 @pytest.fixture
@@ -121,7 +112,7 @@ def test_an_error_of_the_thread_reaches_the_consumer(prepared, monkeypatch):
     def fail(*_: object) -> None:
         raise RuntimeError("no disk")
 
-    monkeypatch.setattr("nmt.data.batching.pad", fail)
+    monkeypatch.setattr("nmt.data.batching.collate", fail)
     with BatchStream(prepared, 200, 1) as stream, pytest.raises(RuntimeError, match="no disk"):
         next(stream)
     assert list(stream) == []

@@ -108,7 +108,9 @@ def test_additive_is_the_formula_of_the_paper(heads: int) -> None:
                 ]
                 total = sum(math.exp(e) for e in energy)
                 alpha = [math.exp(e) / total for e in energy]
-                close(found.weights[b, h, i].double(), torch.tensor(alpha).double(), atol=1e-6, rtol=0)
+                close(
+                    found.weights[b, h, i].double(), torch.tensor(alpha).double(), atol=1e-6, rtol=0
+                )
                 pieces.append(sum(alpha[j] * values[b, j, part] for j in range(5)))
             expected = module.output_proj(torch.cat(pieces))
             close(found.context[b, i], expected, atol=1e-6, rtol=0)
@@ -266,7 +268,9 @@ def test_rotary_step_by_step_is_all_at_once() -> None:
 def test_keys_are_appended_and_selected() -> None:
     key, value = torch.randn(B, HEADS, K, 4), torch.randn(B, HEADS, K, 5)
     whole = KeyValue(key, value)
-    first, rest = (KeyValue(*(part[:, :, half] for part in whole)) for half in (slice(3), slice(3, K)))
+    first, rest = (
+        KeyValue(*(part[:, :, half] for part in whole)) for half in (slice(3), slice(3, K))
+    )
     assert all(map(torch.equal, first.append(rest), whole))
     chosen = whole.select(torch.tensor([2, 0, 0]))
     assert all(torch.equal(part, old[[2, 0, 0]]) for part, old in zip(chosen, whole, strict=True))

@@ -59,7 +59,10 @@ def test_two_vocabularies(name: str) -> None:
     source, target, output = tables(model)
     assert (len(source), len(target), len(output)) == (20, 30, 30)
     with torch.no_grad():
-        assert model.output(model(torch.tensor([[19, 3]]), torch.tensor([[2, 29]])).states).size(2) == 30
+        assert (
+            model.output(model(torch.tensor([[19, 3]]), torch.tensor([[2, 29]])).states).size(2)
+            == 30
+        )
 
 
 def test_a_config_of_no_model_is_our_own_mistake() -> None:

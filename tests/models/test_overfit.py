@@ -37,9 +37,7 @@ MOST = 300  # updates
 def transformer(score: str, heads: int) -> ModelConfig:
     attention = AttentionConfig(score=score, heads=heads, dropout=0.0)
     layers = {"encoder_layers": 1, "decoder_layers": 1}
-    return TransformerConfig(
-        width=16, feedforward=64, dropout=0.0, attention=attention, **layers
-    )
+    return TransformerConfig(width=16, feedforward=64, dropout=0.0, attention=attention, **layers)
 
 
 def rnn(score: str, heads: int) -> ModelConfig:

@@ -49,7 +49,9 @@ def test_cosine_falls_to_zero_at_the_limit() -> None:
 
 
 def test_constant_is_constant() -> None:
-    assert {rate(step, step / 1000, warmup_steps=10, schedule="constant") for step in (10, 900)} == {0.5}
+    assert {
+        rate(step, step / 1000, warmup_steps=10, schedule="constant") for step in (10, 900)
+    } == {0.5}
 
 
 @pytest.mark.parametrize(
