@@ -131,6 +131,8 @@ def explain(error: BaseException) -> str:
     first = text[0] if text else type(error).__name__
     if key and ("not in" in first or "struct" in first):
         return unknown_key(key)
+    if key and "not Optional" in first:
+        return f"{key} must have a value, but is null"
     kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
     value = re.search(r"'(.*)' (?:of type|for field|is not)|: '(.*)'", first)
     if key and kind and value:
@@ -204,7 +206,15 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
                 f"resume={run} keeps {section} as it was: {override!r} cannot be changed; "
                 "only training.* and decoding.* can"
             )
-    return load_config(run / "config.yaml", overrides)
+    return run_config(run, overrides)
+
+
+def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:
+    """The config of a run directory."""
+    require(run.is_dir(), f"there is no run directory {run}; scripts/train.py makes one")
+    config = run / "config.yaml"
+    require(config.is_file(), f"{run} is not a run directory: it has no config.yaml")
+    return load_config(config, overrides)
 
 
 @contextmanager

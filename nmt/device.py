@@ -15,10 +15,12 @@ def pick_device(name: str) -> torch.device:
     """`auto`: a GPU where there is one, else the CPU. Raises `UserError` for what is not there."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    message = f"device must be auto, cpu, cuda or cuda:N, but is {name!r}"
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"device must be auto, cpu, cuda or cuda:N, but is {name!r}") from error
+        raise UserError(message) from error
+    require(device.type in ("cpu", "cuda"), message)
     if device.type == "cuda":
         count = torch.cuda.device_count()
         there = f"this machine has {count} of them" if count else "this machine has none"

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nmt.compose import load_config
+from nmt.compose import run_config
 from nmt.config import Config, UserError, require
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
@@ -54,19 +54,11 @@ def load_run(
     run or the checkpoint is missing or damaged.
     """
     run = Path(path)
-    config = read_config(run, overrides)
+    config = run_config(run, overrides)
     tokenizers = Tokenizers.load(run)
     model = build_model(config.model, tokenizers.source.size, tokenizers.target.size)
     load_weights(model, find_checkpoint(run, checkpoint))
     return Run(run, config, tokenizers, model.to(pick_device(device)).eval())
-
-
-def read_config(run: Path, overrides: Sequence[str] = ()) -> Config:
-    """The config of a run directory."""
-    require(run.is_dir(), f"there is no run directory {run}; scripts/train.py makes one")
-    config = run / "config.yaml"
-    require(config.is_file(), f"{run} is not a run directory: it has no config.yaml")
-    return load_config(config, overrides)
 
 
 def create_run(config: Config) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from nmt.compose import save_config
+from nmt.compose import run_config, save_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
@@ -25,7 +25,6 @@ from nmt.training.checkpoint import (
     load_training,
     load_weights,
     point,
-    read_config,
     save_checkpoint,
 )
 from nmt.training.report import Report, Summary
@@ -38,7 +37,7 @@ def train(config: Config) -> Summary:
     """Trains a new run, or continues the one that `config.resume` names."""
     run = Path(config.resume) if config.resume else None
     if run is not None:
-        read_config(run)  # a clear word if it is no run
+        run_config(run)  # a clear word if it is no run
     device = pick_device(config.training.device)
     keep_freed_memory()
     if config.training.threads is not None:

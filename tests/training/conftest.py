@@ -40,7 +40,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     and backwards."""
     folder = tmp_path_factory.mktemp("corpus")
     rng = random.Random(3)
-    words = "hund katze haus baum berg fluss vogel sonne tag nacht kind stern".split()
+    words = ["hund", "katze", "haus", "baum", "berg", "fluss", "vogel", "sonne", "tag", "nacht"]
     sentences = dict.fromkeys(
         " ".join(rng.choice(words) for _ in range(rng.randint(2, 9))) for _ in range(500)
     )

@@ -1,0 +1,127 @@
+"""What a mistake on the command line is answered with: one sentence, status 2, nothing lost."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+Ran = subprocess.CompletedProcess[str]
+
+
+class Script(Protocol):
+    def __call__(self, name: str, *arguments: str | Path, stdin: str = "") -> Ran: ...
+
+
+def mistake(ran: Ran) -> str:
+    """The one sentence of a run that failed as it should."""
+    assert ran.returncode == 2, (ran.returncode, ran.stderr)
+    assert ran.stdout == ""
+    assert "Traceback" not in ran.stderr
+    lines = ran.stderr.splitlines()
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    # What was logged before is allowed, with its time in front.
+    others = [line for line in lines if not line.startswith("error: ") and not line[:1].isdigit()]
+    assert len(errors) == 1 and not others, ran.stderr
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.widht=32"], "unknown key model.widht; did you mean 'model.width'?"),
+        (["model=rrn"], "there is no model=rrn: the choices are rnn, "),
+        (
+            ["model.width=250"],
+            "model.width must be a multiple of model.attention.heads (4), but is 250",
+        ),
+        (["training.max_steps=many"], "training.max_steps must be a whole number, but is 'many'"),
+        (
+            ["model=rnn", "model.positions=rotary"],
+            "model.positions is an option of model=transformer, not of the model that is selected",
+        ),
+        (["training.seed=["], "'training.seed=[' is not of the form section.key=value"),
+        (["-m", "model=rnn,rrn"], "there is no model=rrn"),
+        (["-m", "model.width=250,16"], "but is 250"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistaken_override(
+    script: Script, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    places = (f"runs={tmp_path / 'runs'}", f"data.cache={tmp_path / 'cache'}", "data=files")
+    assert message in mistake(script("train", *overrides, *places))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_run_is_left_as_it_is(
+    script: Script, settings: list[str], trained: tuple[Path, Ran]
+) -> None:
+    run, _ = trained
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    told = mistake(script("train", *settings, "name=tiny", "model=transformer_tiny"))
+    assert told.startswith(f"the run directory {run} exists already; resume={run} continues it")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "translate", "train"])
+def test_a_run_that_is_not_there(script: Script, tmp_path: Path, command: str) -> None:
+    missing = tmp_path / "none"
+    argument = f"resume={missing}" if command == "train" else str(missing)
+    told = mistake(script(command, argument))
+    assert str(missing) in told and told.startswith("there is no run directory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_run(script: Script, tmp_path: Path) -> None:
+    told = mistake(script("train", f"resume={tmp_path}"))
+    assert told == f"{tmp_path} is not a run directory: it has no config.yaml"
+
+
+def test_what_a_resumed_run_cannot_change(script: Script, trained: tuple[Path, Ran]) -> None:
+    run, _ = trained
+    before = (run / "config.yaml").read_bytes()
+    told = mistake(script("train", f"resume={run}", "model.width=32"))
+    assert "'model.width=32' cannot be changed" in told
+    told = mistake(script("train", f"resume={run}", "training.sed=3"))
+    assert told == "unknown key training.sed; did you mean 'training.seed'?"
+    assert (run / "config.yaml").read_bytes() == before
+
+
+CORPORA = {
+    "uneven": (
+        b"one\ntwo\nthree\n",
+        b"eins\nzwei\n",
+        "{en} has 3 lines but {de} has 2: line 3 of {en} is the first without a partner",
+    ),
+    "not-utf8": (b"one\ntw\xffo\n", b"eins\nzwei\n", "{en} line 2 is not UTF-8 text"),
+    "empty": (b"", b"", "{en} and {de}: "),
+    "blank": (b"\n" * 40, b"\n" * 40, "no training pair is left: "),
+}
+
+
+@pytest.mark.parametrize("case", CORPORA)
+def test_a_corpus_that_cannot_be_read(script: Script, tmp_path: Path, case: str) -> None:
+    english, german, message = CORPORA[case]
+    en, de = tmp_path / "train.en", tmp_path / "train.de"
+    en.write_bytes(english)
+    de.write_bytes(german)
+    places = (f"runs={tmp_path / 'runs'}", f"data.cache={tmp_path / 'cache'}")
+    told = mistake(script("train", *places, "data=files", f'data.train="{en},{de}"'))
+    assert message.format(en=en, de=de) in told
+    assert not (tmp_path / "runs").exists(), "nothing was begun"
+    assert not list(tmp_path.glob("cache/*")), "nothing half written"
+
+
+def test_a_tied_table_for_two_vocabularies(script: Script, settings: list[str]) -> None:
+    overrides = ("data.tokenizer.joint=false", "name=two", "model=transformer_tiny")
+    told = mistake(script("train", *settings, *overrides, "data.tokenizer.vocabulary=300"))
+    assert "model.tied_embeddings=all needs one vocabulary for both languages" in told
+    assert not Path(settings[0].removeprefix("runs="), "two").exists()
+
+
+def test_help_is_fast_and_names_the_groups(script: Script) -> None:
+    ran = script("train", "--help")
+    assert ran.returncode == 0 and "transformer_tiny" in ran.stdout

@@ -1,0 +1,158 @@
+"""From command line overrides to a checked config, as scripts/train.py does it; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from nmt.compose import (
+    composition_error,
+    register_schema,
+    resumed_config,
+    run_config,
+    save_config,
+    to_config,
+)
+from nmt.config import Config, DataConfig, RNNConfig, TransformerConfig, UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    register_schema()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+    GlobalHydra.instance().clear()
+
+
+def composed(*overrides: str) -> Config:
+    with composition_error():
+        return to_config(compose("train", list(overrides)))
+
+
+def mistake(*overrides: str) -> str:
+    with pytest.raises(UserError) as caught:
+        composed(*overrides)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def test_without_overrides_it_is_the_dataclasses_own() -> None:
+    assert composed("data=files") == Config(data=DataConfig(name="files", source="files"))
+
+
+@pytest.mark.parametrize("name", choices("model"))
+def test_every_model_preset_composes(name: str) -> None:
+    config = composed(f"model={name}")
+    kind = RNNConfig if name.startswith("rnn") else TransformerConfig
+    assert type(config.model) is kind
+    if name == config.model.name:
+        assert config.model == kind(), "YAML says only what differs"
+
+
+@pytest.mark.parametrize("name", choices("data"))
+def test_every_corpus_composes(name: str) -> None:
+    assert composed(f"data={name}").data.name == name
+
+
+@pytest.mark.parametrize("name", choices("experiment"))
+def test_every_experiment_composes(name: str) -> None:
+    config = composed(f"experiment={name}")
+    assert name == f"{config.data.name}_{config.model.name}"
+    assert composed(f"experiment={name}", "training.seed=9").training.seed == 9
+
+
+@pytest.mark.parametrize("score", ["additive", "dot", "scaled_dot"])
+@pytest.mark.parametrize("model", ["rnn", "transformer"])
+def test_any_score_and_heads_in_any_model(model: str, score: str) -> None:
+    attention = (f"model.attention.score={score}", "model.attention.heads=8")
+    found = composed(f"model={model}", *attention).model.attention
+    assert (found.score, found.heads) == (score, 8)
+
+
+def test_values_as_a_shell_gives_them() -> None:
+    files = "a folder/a=b.en,a folder/a=b.de"
+    config = composed("data=files", f'data.train="{files}"', "training.max_minutes=20")
+    assert config.data.train == files
+    assert config.training.max_minutes == 20.0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("model.widht=3", "unknown key model.widht; did you mean 'model.width'?"),
+        ("model.attention.head=3", "did you mean 'model.attention.heads'?"),
+        ("trainning.seed=3", "did you mean 'training"),
+        ("seed=3", "did you mean 'training.seed'?"),
+        ("+foo=1", "unknown key foo"),
+        ("+model.foo=1", "unknown key model.foo"),
+        ("model=rrn", "there is no model=rrn: the choices are rnn, "),
+        ("model=rrn", "did you mean 'rnn'?"),
+        ("data=demos", "there is no data=demos: the choices are demo, "),
+        ("experiment=nothing", "there is no experiment=nothing: the choices are "),
+        ("model.width=250", "model.width must be a multiple of model.attention.heads (4), but is"),
+        ("training.max_steps=many", "training.max_steps must be a whole number, but is 'many'"),
+        ("training.max_steps=1.5", "training.max_steps must be a whole number, but is '1.5'"),
+        ("training.learning_rate=fast", "training.learning_rate must be a number, but is 'fast'"),
+        ("data.deduplicate=perhaps", "data.deduplicate must be true or false, but is 'perhaps'"),
+        ("model.attention.heads=null", "model.attention.heads must have a value, but is null"),
+        ("training.max_steps=-3", "training.max_steps must be at least 1, but is -3"),
+        ("model.attention.score=scaled", "did you mean 'scaled_dot'?"),
+        ("model=rnn model.positions=rotary", "model.positions is an option of model=transformer"),
+        ("model.cell=lstm", "model.cell is an option of model=rnn, not of the model that is sel"),
+        ("training.seed=[", "'training.seed=[' is not of the form section.key=value"),
+        ("model", "'model' is not of the form section.key=value"),
+        ("name=a/b", "name must be a plain folder name without slashes, but is 'a/b'"),
+        ("training.max_epochs=null training.patience=null", "training must end: set one of"),
+        ("training.max_epochs=null training.schedule=cosine", "training.schedule=cosine needs"),
+        ("model.positions=rotary model.width=12", "needs an even width per head"),
+    ],
+    ids=lambda value: str(value).split(", ")[0] if "=" in str(value) else "",
+)
+def test_mistakes(overrides: str, message: str) -> None:
+    assert message in mistake(*overrides.split())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    save_config(composed("model=rnn_tiny", "name=mine"), tmp_path / "config.yaml")
+    return tmp_path
+
+
+def test_a_resumed_run_keeps_what_it_was(run: Path) -> None:
+    assert resumed_config(run, []) == composed("model=rnn_tiny", "name=mine")
+    changed = resumed_config(run, ["training.max_epochs=80", "decoding.beam_size=2"])
+    assert (changed.training.max_epochs, changed.decoding.beam_size) == (80, 2)
+    assert changed.model == composed("model=rnn_tiny").model
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        *("model.width=32", "model=rnn", "+model.x=3", "~model", "data=demo", "data.limit=3"),
+        *("name=other", "runs=elsewhere", "experiment=demo_rnn", "training=default"),
+    ],
+)
+def test_what_a_resumed_run_cannot_change(run: Path, override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resumed_config(run, [override])
+    message = str(caught.value)
+    assert message.startswith(f"resume={run} keeps ") and f"{override!r} cannot be" in message
+
+
+def test_a_resumed_run_that_is_not_there(tmp_path: Path) -> None:
+    for read in (run_config, resumed_config):
+        with pytest.raises(UserError, match="there is no run directory .*none"):
+            read(tmp_path / "none", [])
+        with pytest.raises(UserError, match="is not a run directory: it has no config.yaml"):
+            read(tmp_path, [])
