@@ -33,9 +33,6 @@ def guarded(main: Callable[[], int | None]) -> int:
     A user's mistake is one line on stderr and 2; Ctrl-C is 130; a reader that went away (`| head`)
     is 141 without a word. With NMT_DEBUG=1 in the environment a mistake shows its traceback.
     """
-    # Threads that wait sleep instead of spinning: on a busy machine that is ten times faster. It
-    # must be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         status = main() or 0
         # Here rather than at exit, where a broken pipe would be a message from the interpreter.
