@@ -85,6 +85,7 @@ def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
     name, split = (
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
+    log.info("translating the %s set with the weights of %s", name, best)
     evaluation = evaluate(trainer.model, prepared.tokenizers, split, config.decoding)
     progress, head = trainer.progress, evaluation.best_head
     summary = Summary(
