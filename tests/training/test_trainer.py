@@ -14,30 +14,17 @@ import pytest
 import torch
 
 from nmt.compose import load_config
-from nmt.config import (
-    AttentionConfig,
-    Config,
-    DataConfig,
-    DecodingConfig,
-    RNNConfig,
-    TrainingConfig,
-)
+from nmt.config import Config
 from nmt.data.batch import Batch
 from nmt.data.batching import plan_batches
 from nmt.data.encoded import Prepared
 from nmt.evaluation.report import evaluate
 from nmt.models import build_model
-from nmt.training.checkpoint import (
-    checkpoints,
-    find_checkpoint,
-    load_run,
-    load_training,
-    load_weights,
-)
+from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run, load_training
 from nmt.training.launch import Summary, train
 from nmt.training.progress import Progress
 from nmt.training.report import Report
-from nmt.training.trainer import Trainer, first, pick_examples
+from nmt.training.trainer import Trainer
 
 MakeConfig = Callable[..., Config]
 Records = list[dict[str, Any]]
@@ -220,131 +207,6 @@ def test_old_checkpoints_are_removed(make_config: MakeConfig) -> None:
     assert found == {"00000007", "00000008", find_checkpoint(run, "best").name}
 
 
-@pytest.fixture(scope="module")
-def done(data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run long enough that its BLEU and its attention mean something."""
-    config = Config(
-        runs=str(tmp_path_factory.mktemp("runs")),
-        model=RNNConfig(
-            width=48,
-            embedding=32,
-            encoder_width=32,
-            dropout=0.0,
-            attention=AttentionConfig(score="additive", heads=1, dropout=0.0),
-        ),
-        data=data,
-        training=TrainingConfig(
-            device="cpu",
-            precision="fp32",
-            batch_tokens=400,
-            learning_rate=1e-2,
-            warmup_steps=10,
-            max_steps=120,
-            max_epochs=None,
-            validate_every=60,
-            log_every=7,
-            samples=3,
-            average=2,
-        ),
-        decoding=DecodingConfig(beam_size=2),
-    )
-    return Path(train(config).run)
-
-
-def test_it_learns(done: Path) -> None:
-    first_loss, *_, last_loss = (record["loss"] for record in records(done, "train"))
-    assert last_loss < first_loss / 2
-    earlier, later = records(done, "validation")
-    assert later["bleu"] > 5 and later["perplexity"] < earlier["perplexity"]
-
-
-def test_metrics_are_what_is_promised(done: Path) -> None:
-    keys = {
-        *("step", "kind", "epoch", "loss", "perplexity", "learning_rate", "gradient_norm"),
-        *("source_tokens_per_second", "target_tokens_per_second", "waiting_for_data"),
-    }
-    trained = records(done, "train")
-    assert all(set(record) == keys for record in trained)
-    assert [record["step"] for record in trained] == [*range(7, 120, 7), 120]
-    for record in trained:
-        assert 0 <= record["waiting_for_data"] <= 1
-        assert min(record["gradient_norm"], record["target_tokens_per_second"]) > 0
-        assert record["perplexity"] >= 1
-    assert max(record["learning_rate"] for record in trained) <= 1e-2
-    keys = {"step", "kind", "loss", "perplexity", "bleu", "chrf", "aer"}
-    for record in records(done, "validation"):
-        assert set(record) == keys
-        assert record["perplexity"] == pytest.approx(math.exp(record["loss"]))
-
-
-def test_pictures_samples_and_curves_are_there(done: Path) -> None:
-    for step in ("00000060", "00000120"):
-        text = (done / "samples" / f"{step}.txt").read_text(encoding="utf-8")
-        assert [text.count(f"{word}: ") for word in ("source", "reference", "model")] == [3] * 3
-        for sentence in (1, 2, 3):
-            picture = done / "attention" / f"sentence-{sentence}" / f"{step}.png"
-            assert picture.read_bytes().startswith(b"\x89PNG")
-    assert curves(done) >= {
-        *("train/loss", "train/perplexity", "train/learning_rate", "train/gradient_norm"),
-        *("train/target_tokens_per_second", "train/waiting_for_data"),
-        *("validation/loss", "validation/perplexity", "validation/bleu", "validation/chrf"),
-    }
-
-
-def curves(run: Path) -> set[str]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    board = EventAccumulator(str(run / "tensorboard")).Reload()
-    assert "attention/sentence-1" in board.Tags()["images"]
-    return set(board.Tags()["scalars"])
-
-
-@pytest.mark.parametrize("checkpoint", ["60", "120"])
-def test_the_bleu_logged_is_that_of_an_evaluation(
-    done: Path, prepared: Prepared, checkpoint: str
-) -> None:
-    run = load_run(done, checkpoint=checkpoint, device="cpu")
-    greedy = dataclasses.replace(run.config.decoding, beam_size=1)
-    found = evaluate(run.model, run.tokenizers, prepared.validation, greedy)
-    logged = next(each for each in records(done, "validation") if each["step"] == int(checkpoint))
-    assert (logged["bleu"], logged["chrf"]) == (found.scores.bleu, found.scores.chrf)
-    assert logged["aer"] == found.aer
-
-
-def test_the_loss_logged_is_the_mean_over_the_pieces(done: Path, prepared: Prepared) -> None:
-    run = load_run(done, checkpoint="last", device="cpu")
-    total, count = 0.0, 0
-    for source, target in zip(*prepared.validation[:2], strict=True):
-        ids = [run.tokenizers.source.encode(source), run.tokenizers.target.encode(target)]
-        with torch.no_grad():
-            tokens = torch.tensor([[2, *ids[1]]])
-            states = run.model(torch.tensor([ids[0]]), tokens[:, :-1]).states
-            log_probs = run.model.output(states).log_softmax(-1)
-        total -= float(log_probs.gather(2, tokens[:, 1:, None]).sum())
-        count += len(ids[1])
-    assert records(done, "validation")[-1]["loss"] == pytest.approx(total / count, rel=1e-4)
-
-
-def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepared) -> None:
-    summary = json.loads((done / "summary.json").read_text())
-    run = load_run(done, device="cpu")
-    found = evaluate(run.model, run.tokenizers, prepared.test, run.config.decoding)
-    assert summary["bleu"] == round(found.scores.bleu, 2)
-    assert summary["chrf"] == round(found.scores.chrf, 2)
-    assert found.aer is not None and summary["aer"] == round(found.aer, 4)
-    assert summary["split"] == "test" and summary["steps"] == 120
-    assert summary["signature"] == found.scores.signatures["bleu"]
-    assert summary["parameters"] == sum(each.numel() for each in run.model.parameters())
-    assert summary["target_tokens_per_second"] > 0 and summary["seconds"] > 0
-
-
-def test_the_average_is_kept_and_best_where_it_is_better(done: Path) -> None:
-    averaged = weights(done, "averaged")
-    parts = [weights(done, step) for step in ("60", "120")]
-    for name, value in averaged.items():
-        torch.testing.assert_close(value, (parts[0][name] + parts[1][name]) / 2)
-
-
 @pytest.mark.parametrize(("bleu", "best"), [(50.0, "averaged"), (0.0, "00000008")])
 def test_the_average_is_best_only_where_it_is_better(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, bleu: float, best: str
@@ -372,26 +234,6 @@ def test_bfloat16_learns_too(make_config: MakeConfig) -> None:
     assert all(value.dtype == torch.float32 for value in weights(run).values())
 
 
-def test_no_samples_no_pictures(make_config: MakeConfig) -> None:
-    run = Path(train(make_config(samples=0)).run)
-    assert not (run / "samples").exists() and not (run / "attention").exists()
-
-
-def test_a_part_of_the_validation_set(make_config: MakeConfig, prepared: Prepared) -> None:
-    part = first(prepared.validation, 5)
-    assert [len(side) for side in part[:2]] == [5, 5] and part.source == part.source[:5]
-    assert part.alignments == (prepared.validation.alignments or [])[:5]
-    assert first(prepared.validation, None) == prepared.validation
-    run = train(make_config(validation_limit=3, samples=9)).run
-    assert Path(run, "samples", "00000008.txt").read_text().count("source: ") <= 3
-
-
-def test_examples_are_of_a_readable_length(prepared: Prepared) -> None:
-    chosen = pick_examples(prepared.validation, 3)
-    lengths = [len(prepared.validation.source[row].split()) for row in chosen]
-    assert len(chosen) == 3 and all(5 <= length <= 14 for length in lengths)
-
-
 def test_a_resumed_run_that_is_over_only_sums_up(make_config: MakeConfig) -> None:
     run = train(make_config()).run
     before = told(run), weights(run)
@@ -408,12 +250,3 @@ def test_progress_is_that_of_the_nearest_limit(make_config: MakeConfig) -> None:
     only_patience = make_config(max_steps=None, patience=3).training
     assert Progress(step=10**6).share(only_patience, 1) == 0.0
     assert Progress(step=101).share(config, 100) == 1.0
-
-
-def test_the_best_weights_are_tested(make_config: MakeConfig, prepared: Prepared) -> None:
-    config = make_config(max_steps=6, validate_every=2, keep=9)
-    run = Path(train(config).run)
-    model = trainer(config, prepared, run).model
-    load_weights(model, find_checkpoint(run, "best"))
-    found = evaluate(model.eval(), prepared.tokenizers, prepared.test, config.decoding)
-    assert json.loads((run / "summary.json").read_text())["chrf"] == round(found.scores.chrf, 2)
