@@ -99,7 +99,6 @@ CORPORA = {
     ),
     "not-utf8": (b"one\ntw\xffo\n", b"eins\nzwei\n", "{en} line 2 is not UTF-8 text"),
     "empty": (b"", b"", "{en} and {de}: "),
-    "blank": (b"\n" * 40, b"\n" * 40, "no training pair is left: "),
 }
 
 
@@ -114,13 +113,6 @@ def test_a_corpus_that_cannot_be_read(script: Script, tmp_path: Path, case: str)
     assert message.format(en=en, de=de) in told
     assert not (tmp_path / "runs").exists(), "nothing was begun"
     assert not list(tmp_path.glob("cache/*")), "nothing half written"
-
-
-def test_a_tied_table_for_two_vocabularies(script: Script, settings: list[str]) -> None:
-    overrides = ("data.tokenizer.joint=false", "name=two", "model=transformer_tiny")
-    told = mistake(script("train", *settings, *overrides, "data.tokenizer.vocabulary=300"))
-    assert "model.tied_embeddings=all needs one vocabulary for both languages" in told
-    assert not Path(settings[0].removeprefix("runs="), "two").exists()
 
 
 def test_help_is_fast_and_names_the_groups(script: Script) -> None:

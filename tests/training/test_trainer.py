@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from nmt.compose import load_config
-from nmt.config import Config
+from nmt.config import Config, UserError
 from nmt.data.batch import Batch
 from nmt.data.batching import plan_batches
 from nmt.data.encoded import Prepared
@@ -250,3 +250,19 @@ def test_progress_is_that_of_the_nearest_limit(make_config: MakeConfig) -> None:
     only_patience = make_config(max_steps=None, patience=3).training
     assert Progress(step=10**6).share(only_patience, 1) == 0.0
     assert Progress(step=101).share(config, 100) == 1.0
+
+
+def test_what_cannot_be_trained_leaves_no_run(make_config: MakeConfig, tmp_path: Path) -> None:
+    two = make_config(name="two")
+    two.data = dataclasses.replace(two.data, cache=str(tmp_path / "cache"))
+    two.data.tokenizer = dataclasses.replace(two.data.tokenizer, joint=False, vocabulary=310)
+    with pytest.raises(UserError, match="tied_embeddings=all needs one vocabulary for both"):
+        train(two)
+    empty = make_config(name="empty")
+    for side in ("en", "de"):
+        (tmp_path / f"blank.{side}").write_text("\n" * 40)
+    files = f"{tmp_path}/blank.en,{tmp_path}/blank.de"
+    empty.data = dataclasses.replace(two.data, source="files", path=None, train=files)
+    with pytest.raises(UserError, match="no training pair is left: "):
+        train(empty)
+    assert not (tmp_path / "runs").exists()
