@@ -300,6 +300,11 @@ class Config:
             f"name must be a plain folder name without slashes, but is {self.name!r}; "
             "runs=FOLDER says where runs are kept",
         )
+        require(
+            self.model.tied_embeddings != "all" or self.data.tokenizer.joint,
+            "model.tied_embeddings=all needs one vocabulary for both languages, but "
+            "data.tokenizer.joint=false makes two; set model.tied_embeddings=target",
+        )
 
 
 MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}

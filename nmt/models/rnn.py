@@ -193,7 +193,7 @@ class RNNDecoder(Decoder[RNNState]):
 
 def build_rnn(config: RNNConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
     """A freshly initialised RNN model: orthogonal recurrent weights as in the paper, Xavier for the
-    others (the paper's N(0, 0.01^2) hardly moves under Adam's first thousand steps)."""
+    others, where the paper draws from N(0, 0.01^2)."""
     tables = [
         nn.Embedding(size, config.embedding) for size in (source_vocabulary, target_vocabulary)
     ]

@@ -61,23 +61,25 @@ def load_run(
     return Run(run, config, tokenizers, model.to(pick_device(device)).eval())
 
 
+def check_name(config: Config) -> None:
+    """Raises `UserError` where a run of the name that was given exists already."""
+    run = Path(config.runs, config.name or "")
+    require(
+        config.name is None or not run.exists(),
+        f"the run directory {run} exists already; resume={run} continues it, "
+        "another name=... starts a new one",
+    )
+
+
 def create_run(config: Config) -> Path:
     """Makes the directory of a new run: runs/<name>, which must not exist yet.
 
     Without a name it is called after corpus and model, with a number where that is taken.
     """
-    if config.name is not None:
-        run = Path(config.runs, config.name)
-        require(
-            not run.exists(),
-            f"the run directory {run} exists already; resume={run} continues it, "
-            "another name=... starts a new one",
-        )
-        run.mkdir(parents=True)
-        return run
+    check_name(config)
+    plain = config.name or f"{config.data.name}-{config.model.name}"
     for number in range(1, 10_000):
-        suffix = f"-{number}" if number > 1 else ""
-        run = Path(config.runs, f"{config.data.name}-{config.model.name}{suffix}")
+        run = Path(config.runs, plain if number == 1 else f"{plain}-{number}")
         try:
             run.mkdir(parents=True)
         except FileExistsError:

@@ -19,6 +19,7 @@ from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
 from nmt.training.checkpoint import (
     average_weights,
+    check_name,
     checkpoints,
     create_run,
     find_checkpoint,
@@ -38,6 +39,8 @@ def train(config: Config) -> Summary:
     run = Path(config.resume) if config.resume else None
     if run is not None:
         run_config(run)  # a clear word if it is no run
+    else:
+        check_name(config)  # before a corpus is prepared, which may take long
     device = pick_device(config.training.device)
     keep_freed_memory()
     if config.training.threads is not None:

@@ -76,6 +76,8 @@ class Trainer:
                     began = time.perf_counter()
                     self.validate()
                     self.progress.seconds += time.perf_counter() - began
+        if window.updates:  # where the time ran out during a validation
+            self._log(window)
 
     @property
     def is_over(self) -> bool:
@@ -124,7 +126,7 @@ class Trainer:
         """(2,): smoothed loss and negative log-likelihood, summed over the batch."""
         with autocast(self.model.device, self.dtype):
             states = self.model(batch.source, batch.decoder_input).states
-        smoothing = self.config.label_smoothing if self.model.training else 0.0
+        smoothing = self.config.label_smoothing
         return translation_loss(
             states, batch.labels, self.model.output, smoothing=smoothing, dtype=self.dtype
         )
