@@ -15,11 +15,6 @@ from nmt.config import require
 
 Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 
-# A word that truly comes from two shares its attention about evenly between them, and one that
-# comes from one keeps most for it: half of the highest weight stands between the two cases.
-SHARE_OF_HIGHEST = 0.5
-
-
 class HeadAlignment(NamedTuple):
     """The alignment that one head draws, against the true one. `reading` as in `attention_maps`."""
 
@@ -38,12 +33,12 @@ class HeadAlignment(NamedTuple):
 def links(weights: np.ndarray) -> np.ndarray:
     """Attention over words and </s> (..., T, S + 1) -> which words it links (..., T, S) bool.
 
-    A target word belongs to the source word it attends to most and to those that get nearly as
-    much; to none where </s> gets more than every word.
+    A target word belongs to the source word it attends to most, as in Garg et al. 2019; </s> is no
+    word, and takes what attention a final full stop has no use for.
     """
-    words, end = weights[..., :-1], weights[..., -1:]
+    words = weights[..., :-1]
     highest = words.max(axis=-1, keepdims=True, initial=0.0)
-    linked: np.ndarray = (words >= SHARE_OF_HIGHEST * highest) & (highest > 0) & (highest >= end)
+    linked: np.ndarray = (words == highest) & (highest > 0)
     return linked
 
 
