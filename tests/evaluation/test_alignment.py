@@ -60,10 +60,10 @@ def test_each_head_is_counted_for_itself() -> None:
 @pytest.mark.parametrize(
     ("row", "linked"),
     [
-        ([0.5, 0.4, 0.1, 0.0], [True, True, False]),  # a compound: two words in about equal parts
-        ([0.6, 0.29, 0.11, 0.0], [True, False, False]),
-        ([0.1, 0.3, 0.2, 0.4], [False, False, False]),  # </s> has more than every word
-        ([0.4, 0.1, 0.1, 0.4], [True, False, False]),
+        ([0.5, 0.4, 0.1, 0.0], [True, False, False]),
+        ([0.1, 0.3, 0.2, 0.4], [False, True, False]),  # </s> is no word, whatever it has
+        ([0.4, 0.1, 0.4, 0.1], [True, False, True]),
+        ([0.0, 0.0, 0.0, 1.0], [False, False, False]),
     ],
 )
 def test_links_of_one_target_word(row: list[float], linked: list[bool]) -> None:
