@@ -15,6 +15,7 @@ from nmt.config import require
 
 Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 
+
 class HeadAlignment(NamedTuple):
     """The alignment that one head draws, against the true one. `reading` as in `attention_maps`."""
 

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 def train(config: Config) -> Summary:
     """Trains a new run, or continues the one that `config.resume` names."""
     run = Path(config.resume) if config.resume else None
+    saved = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
     if run is not None:
         run_config(run)  # a clear word if it is no run
     else:
@@ -52,7 +53,7 @@ def train(config: Config) -> Summary:
     model = build_model(config.model, *sizes).to(device)
     checkpoint = find_checkpoint(run, "last") if run else None
     run = run or create_run(config)
-    save_config(dataclasses.replace(config, resume=None), run / "config.yaml")
+    save_config(saved, run / "config.yaml")
     prepared.tokenizers.save(run)
     log.info("run %s: %s parameters on %s", run, f"{count_parameters(model):,}", device)
     with Report(run) as report:
