@@ -262,7 +262,10 @@ def test_what_cannot_be_trained_leaves_no_run(make_config: MakeConfig, tmp_path:
     for side in ("en", "de"):
         (tmp_path / f"blank.{side}").write_text("\n" * 40)
     files = f"{tmp_path}/blank.en,{tmp_path}/blank.de"
-    empty.data = dataclasses.replace(two.data, source="files", path=None, train=files)
+    cache = two.data.cache
+    empty.data = dataclasses.replace(
+        empty.data, source="files", path=None, train=files, cache=cache
+    )
     with pytest.raises(UserError, match="no training pair is left: "):
         train(empty)
     assert not (tmp_path / "runs").exists()
