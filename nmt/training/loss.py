@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from nmt.config import PAD
 
 CHUNK = 1024  # positions whose logits exist at one time
+BLOCK = 128  # of them whose softmax is made at one time, within a core's cache
 
 
 def translation_loss(
@@ -27,14 +28,17 @@ def translation_loss(
     The first is the loss to minimise, the cross-entropy with label smoothing (Szegedy et al. 2016,
     section 7): (1 - smoothing) * NLL + smoothing * mean over the vocabulary. The second, without
     gradient, is the plain negative log-likelihood. `states` (B, T, N), `labels` (B, T), products
-    in `dtype`, everything else in float32.
+    in `dtype`, everything else in float32. Labels on the CPU spare a GPU that a count is waited
+    for.
     """
     real = (labels != PAD).flatten().nonzero().squeeze(1)
+    gold = labels.flatten().index_select(0, real).to(states.device, non_blocking=True)
+    real = real.to(states.device, non_blocking=True)
     rows = states.flatten(0, 1).index_select(0, real)  # (B, T, N) -> (P, N)
     # Inside the function it could not be told that nobody wants a gradient of the weight.
     weight = output.weight if torch.is_grad_enabled() else output.weight.detach()
     sums: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
-        rows, weight, labels.flatten().index_select(0, real), smoothing, dtype
+        rows, weight, gold, smoothing, dtype
     )
     return sums
 
@@ -53,28 +57,29 @@ class _ChunkedLoss(torch.autograd.Function):
     ) -> Tensor:
         need_grad = any(ctx.needs_input_grad[:2])
         table = weight.detach().to(dtype)
+        mean_row = table.mean(dim=0, dtype=torch.float32)  # gives the mean of the logits
         grad_states = torch.empty_like(states) if need_grad else None
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_grad else None
         sums = torch.zeros(2, device=states.device)
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
-        size = min(CHUNK, len(labels)), len(weight)
-        product, logits, probs = (
-            weight.new_empty(size, dtype=d) for d in (dtype, *[torch.float32] * 2)
-        )
+        most, pieces = min(CHUNK, len(labels)), len(weight)
+        product = weight.new_empty((most, pieces), dtype=dtype)
+        probs = weight.new_empty((min(BLOCK, most), pieces), dtype=torch.float32)
         for start in range(0, len(labels), CHUNK):
             part = states[start : start + CHUNK].detach().to(dtype)
             gold = labels[start : start + CHUNK, None]
-            rows = len(part)
-            logits[:rows] = torch.mm(part, table.T, out=product[:rows])
-            sums += _sums(logits[:rows], probs[:rows], gold, smoothing)
-            if grad_states is None or grad_weight is None:
-                continue
-            # d loss / d logits = softmax - smoothing / V - (1 - smoothing) * one-hot
-            grad = probs[:rows].sub_(smoothing / len(weight))
-            grad.scatter_add_(1, gold, torch.full_like(gold, smoothing - 1, dtype=torch.float32))
-            product[:rows] = grad
-            grad_states[start : start + CHUNK] = product[:rows] @ table
-            grad_weight += product[:rows].T @ part
+            logits = torch.mm(part, table.T, out=product[: len(part)])
+            mean = part.float() @ mean_row
+            for inner in range(0, len(part), BLOCK):
+                rows = slice(inner, inner + BLOCK)
+                block = logits[rows], mean[rows], gold[rows]
+                sums += _sums(*block, smoothing, probs[: len(block[0])], need_grad)
+            if grad_states is not None and grad_weight is not None:
+                grad_states[start : start + CHUNK] = logits @ table
+                grad_weight += logits.T @ part
+        if grad_states is not None and grad_weight is not None:
+            grad_states -= smoothing * mean_row
+            grad_weight -= smoothing / len(weight) * states.detach().sum(dim=0, dtype=torch.float32)
         ctx.save_for_backward(grad_states, grad_weight)
         return sums
 
@@ -85,12 +90,20 @@ class _ChunkedLoss(torch.autograd.Function):
         return grad_states * scale, grad_weight * scale, None, None, None
 
 
-def _sums(logits: Tensor, probs: Tensor, gold: Tensor, smoothing: float) -> Tensor:
-    """The two sums of `translation_loss` over a chunk (P, V); its softmax is left in `probs`."""
-    torch.softmax(logits, dim=-1, out=probs)
+def _sums(
+    logits: Tensor, mean: Tensor, gold: Tensor, smoothing: float, probs: Tensor, need_grad: bool
+) -> Tensor:
+    """The two sums of `translation_loss` over a block of logits (P, V) with their means (P,).
+
+    With `need_grad` the logits are overwritten by the gradient of the loss by them, less its part
+    that is the same everywhere: smoothing / V. `probs` (P, V) is room to work in.
+    """
+    torch.softmax(probs.copy_(logits), dim=-1, out=probs)
     # log Z by the likeliest piece, whose probability cannot underflow.
-    log_z = logits.amax(dim=-1) - probs.amax(dim=-1).log()
+    log_z = logits.amax(dim=-1).float() - probs.amax(dim=-1).log()
     negative_log_likelihood = (log_z - logits.gather(1, gold).squeeze(1)).sum()
-    uniform = (log_z - logits.mean(dim=-1)).sum()
-    loss = (1 - smoothing) * negative_log_likelihood + smoothing * uniform
+    loss = (1 - smoothing) * negative_log_likelihood + smoothing * (log_z - mean).sum()
+    if need_grad:  # softmax - (1 - smoothing) * one-hot
+        part = torch.full_like(gold, smoothing - 1, dtype=torch.float32)
+        logits.copy_(probs.scatter_add_(1, gold, part))
     return torch.stack([loss, negative_log_likelihood])
