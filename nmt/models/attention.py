@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.dropout import Dropout
+from nmt.models.scores import Score, build_score
 
 
 class KeyValue(NamedTuple):
@@ -40,63 +41,6 @@ class KeyValue(NamedTuple):
 class Attended(NamedTuple):
     context: Tensor  # (B, Q, N)
     weights: Tensor | None  # (B, H, Q, K), rows sum to 1, where asked for
-
-
-class Score(nn.Module):
-    """How well a key answers a query: query (B, H, Q, D), key (B, H, K, D) -> (B, H, Q, K)."""
-
-    # What the inner product is multiplied by, where the score is one; else None.
-    scale: float | None = None
-
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        raise NotImplementedError
-
-
-class Dot(Score):
-    """score = q . k (Luong et al. 2015, equation 8, "dot")."""
-
-    scale = 1.0
-
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        return query @ key.transpose(-2, -1)
-
-
-class ScaledDot(Score):
-    """score = q . k / sqrt(D) (Vaswani et al. 2017, equation 1)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.scale: float = 1 / math.sqrt(width)
-
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        # Scaling the query is cheaper than scaling the scores: D is less than K * H as a rule.
-        return (query * self.scale) @ key.transpose(-2, -1)
-
-
-class Additive(Score):
-    """score = v . tanh(q + k), q = W s and k = U h (Bahdanau et al. 2015, appendix A.1.2)."""
-
-    def __init__(self, heads: int, width: int) -> None:
-        super().__init__()
-        self.energy = nn.Parameter(torch.empty(heads, width))  # v of each head
-        bound = 1 / math.sqrt(width)
-        nn.init.uniform_(self.energy, -bound, bound)
-
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        mixed = torch.tanh(query.unsqueeze(3) + key.unsqueeze(2))  # (B, H, Q, K, D)
-        return torch.einsum("bhqkd,hd->bhqk", mixed, self.energy.to(mixed.dtype))
-
-
-def build_score(name: str, heads: int, width: int) -> Score:
-    """The score of this name for heads of this width."""
-    match name:
-        case "additive":
-            return Additive(heads, width)
-        case "dot":
-            return Dot()
-        case "scaled_dot":
-            return ScaledDot(width)
-    raise ValueError(f"no score is called {name!r}")
 
 
 class Attention(nn.Module):
@@ -162,7 +106,7 @@ class Attention(nn.Module):
             context = self._attend_fused(queries, memory, seen)
         else:
             weights = self._weights(queries, memory, seen)
-            context = self.dropout(weights).to(memory.value.dtype) @ memory.value
+            context = self.dropout(weights.to(memory.value.dtype)) @ memory.value
         joined = context.transpose(1, 2).flatten(2)  # (B, H, Q, E) -> (B, Q, H * E)
         return Attended(self.output_proj(joined), weights if need_weights else None)
 

@@ -1,11 +1,12 @@
-"""A list of layers that says what they are."""
+"""What layers of every kind share: a typed list of them, and the type of their products."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -15,3 +16,9 @@ class Layers(nn.ModuleList, Generic[Layer]):
 
     def __iter__(self) -> Iterator[Layer]:
         return cast(Iterator[Layer], super().__iter__())
+
+
+def for_products(x: Tensor) -> Tensor:
+    """`x` as autocast would convert it in each matrix product: once for all that read it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config import RNNConfig
-from nmt.models.attention import Attention, KeyValue, build_score
+from nmt.models.attention import Attention, KeyValue
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers
+from nmt.models.scores import build_score
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq
 
 
@@ -42,8 +43,7 @@ class RNNEncoder(nn.Module):
         x = self.dropout(self.embedding(source))
         for layer in self.layers:
             packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-            with torch.autocast(source.device.type, enabled=False):
-                packed, _ = layer(packed)
+            packed, _ = layer(packed)
             x, _ = pad_packed_sequence(packed, batch_first=True, total_length=source.size(1))
             x = self.dropout(x)
         return Memory(x, mask)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from nmt.config import TransformerConfig
 from nmt.models.attention import Attended, Attention, KeyValue
 from nmt.models.dropout import Dropout
-from nmt.models.layers import Layers
+from nmt.models.layers import Layers, for_products
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq
 
 
@@ -33,8 +33,7 @@ class Residual(nn.Module):
 
     def enter(self, x: Tensor) -> Tensor:
         """What the sublayer reads."""
-        entered: Tensor = self.norm(x) if self.pre_norm else x
-        return entered
+        return for_products(self.norm(x) if self.pre_norm else x)
 
     def leave(self, x: Tensor, sublayer: Tensor) -> Tensor:
         """The sum with what the sublayer made of it."""
@@ -142,7 +141,7 @@ class TransformerEncoder(nn.Module):
         x = self.embedding(source)
         for layer in self.layers:
             x = layer(x, mask)
-        return Memory(self.norm(x), mask)
+        return Memory(for_products(self.norm(x)), mask)
 
 
 class TransformerState(NamedTuple):

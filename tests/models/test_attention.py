@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention import Attention, KeyValue, build_score, rotate
+from nmt.models.attention import Attention, KeyValue, rotate
+from nmt.models.scores import build_score
 
 SCORES = ("additive", "dot", "scaled_dot")
 PRODUCTS = ("dot", "scaled_dot")
