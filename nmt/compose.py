@@ -193,6 +193,18 @@ def register_schema() -> None:
         store.store(group="model", name=f"base_{name}", node=model)
 
 
+def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
+    """The config that these overrides of train.yaml in a folder of YAML groups give."""
+    from hydra import compose, initialize_config_dir
+
+    register_schema()
+    with (
+        composition_error(),
+        initialize_config_dir(str(folder.resolve()), version_base="1.3"),
+    ):
+        return to_config(compose("train", overrides=list(overrides)))
+
+
 def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
     """The config of a run that goes on, with what the command line changes.
 

@@ -8,7 +8,17 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from nmt.config import UserError, require
+from nmt.config import TrainingConfig, UserError, require
+
+
+def start_torch(config: TrainingConfig) -> torch.device:
+    """Sets the seed, the threads and the allocator for a training, and picks its device."""
+    device = pick_device(config.device)
+    keep_freed_memory()
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    return device
 
 
 def pick_device(name: str) -> torch.device:

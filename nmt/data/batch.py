@@ -31,7 +31,9 @@ class Batch(NamedTuple):
         return self.target[:, 1:]
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(part.to(device, non_blocking=True) for part in self))
+        # Only from pinned memory does a copy to a GPU not hold up the program.
+        parts = (part.pin_memory() for part in self) if device.type == "cuda" else self
+        return Batch(*(part.to(device, non_blocking=True) for part in parts))
 
 
 Ids = Sequence[int] | NDArray[np.int32]

@@ -71,8 +71,17 @@ def cuts(lengths: Lengths, batch_tokens: int) -> Iterator[tuple[int, int]]:
         longest = np.maximum.accumulate(lengths[begin : begin + most])
         fits = longest * np.arange(1, len(longest) + 1) <= batch_tokens
         end = begin + max(1, int(np.count_nonzero(fits)))
+        if end < len(lengths):
+            end = begin + rounded(end - begin)
         yield begin, end
         begin = end
+
+
+def rounded(count: int) -> int:
+    """Down to one of few sizes, at most a fifth less: kernels are made anew for each shape of a
+    matrix product, which takes a millisecond and memory."""
+    step = 1 << max(0, count.bit_length() - 3)
+    return count // step * step
 
 
 class Padding(NamedTuple):

@@ -7,13 +7,11 @@ import json
 import logging
 from pathlib import Path
 
-import torch
-
 from nmt.compose import run_config, save_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import keep_freed_memory, pick_device
+from nmt.device import start_torch
 from nmt.evaluation.report import evaluate
 from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
@@ -42,11 +40,7 @@ def train(config: Config) -> Summary:
         run_config(run)  # a clear word if it is no run
     else:
         check_name(config)  # before a corpus is prepared, which may take long
-    device = pick_device(config.training.device)
-    keep_freed_memory()
-    if config.training.threads is not None:
-        torch.set_num_threads(config.training.threads)
-    torch.manual_seed(config.training.seed)
+    device = start_torch(config.training)
     tokenizers = Tokenizers.load(run) if run else None
     prepared = prepare(config.data, config.training.seed, tokenizers)
     sizes = prepared.tokenizers.source.size, prepared.tokenizers.target.size

@@ -11,23 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from nmt.attention_map import attention_maps
 from nmt.config import PAD, Config
-from nmt.data.batch import Batch, collate
+from nmt.data.batch import collate
 from nmt.data.batching import BatchStream, Position
 from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
 from nmt.decoding.translate import evaluating
-from nmt.device import autocast, pick_dtype
 from nmt.evaluation.report import Evaluation, evaluate
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import point, prune, save_checkpoint
-from nmt.training.loss import translation_loss
-from nmt.training.optim import build_optimizer, learning_rate
+from nmt.training.optim import learning_rate
 from nmt.training.progress import Progress, Update, Window, perplexity
 from nmt.training.report import Report, clock
+from nmt.training.update import Updater
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +43,14 @@ class Trainer:
         self.model = model
         self.report = report
         self.progress = Progress()
-        self.optimizer = build_optimizer(model, self.config)
-        self.dtype = pick_dtype(self.config.precision, model.device)
+        self.updater = Updater(model, self.config)
         self.validation = first(prepared.validation, self.config.validation_limit)
         self.examples = pick_examples(self.validation, self.config.samples)
 
     def resume(self, training: dict[str, Any]) -> None:
         """Goes on from what a checkpoint holds."""
         self.progress = Progress(**training["progress"])
-        self.optimizer.load_state_dict(training["optimizer"])
+        self.updater.optimizer.load_state_dict(training["optimizer"])
         torch.set_rng_state(training["random"])
 
     def train(self) -> None:
@@ -90,46 +87,14 @@ class Trainer:
 
     def _next_update(self, stream: BatchStream) -> Update:
         planned = list(islice(stream, self.config.accumulate))
-        update = self._update([each.batch for each in planned])
+        rate = learning_rate(self.config, self.progress.step + 1, self.share)
+        update = self.updater.update([each.batch for each in planned], rate)
         after = planned[-1].position.next
         self.progress.epoch, self.progress.index = after.epoch, after.index
         self.progress.step += 1
         self.progress.pairs += update.pairs
         self.progress.target_tokens += update.target_tokens
         return update
-
-    def _update(self, batches: Sequence[Batch]) -> Update:
-        """One step of the optimizer on the mean loss over the labels of all the batches."""
-        rate = learning_rate(self.config, self.progress.step + 1, self.share)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
-        sums = torch.zeros(2, device=self.model.device)
-        self.model.train()
-        for batch in batches:
-            part = self._loss(batch.to(self.model.device))
-            torch.autograd.backward(part[0] / labels)
-            sums += part.detach()
-        norm = clip_grad_norm_(self.model.parameters(), self.config.clip or float("inf"))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        return Update(
-            sums=sums,
-            gradient_norm=norm,
-            learning_rate=rate,
-            source_tokens=sum(int((batch.source != PAD).sum()) for batch in batches),
-            target_tokens=labels,
-            pairs=sum(len(batch.source) for batch in batches),
-        )
-
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        """(2,): smoothed loss and negative log-likelihood, summed over the batch."""
-        with autocast(self.model.device, self.dtype):
-            states = self.model(batch.source, batch.decoder_input).states
-        smoothing = self.config.label_smoothing
-        return translation_loss(
-            states, batch.labels, self.model.output, smoothing=smoothing, dtype=self.dtype
-        )
 
     def _log(self, window: Window) -> None:
         metrics = window.metrics()
@@ -171,7 +136,7 @@ class Trainer:
             for start in range(0, len(order), 64):
                 rows = order[start : start + 64]
                 batch = collate([sources[row] for row in rows], [targets[row] for row in rows])
-                total += self._loss(batch.to(self.model.device))[1]
+                total += self.updater.loss(batch)[1]
                 count += int((batch.labels != PAD).sum())
         return float(total) / count
 
@@ -193,7 +158,7 @@ class Trainer:
         self.progress.best_bleu = max(bleu, self.progress.best_bleu)
         training = {
             "progress": dataclasses.asdict(self.progress),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.updater.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
         saved = save_checkpoint(self.run, f"{self.progress.step:08d}", self.model, training)

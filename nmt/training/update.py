@@ -1,0 +1,74 @@
+"""One step of the optimizer, from batches to changed weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.profiler import record_function
+
+from nmt.config import PAD, TrainingConfig
+from nmt.data.batch import Batch
+from nmt.device import autocast, pick_dtype
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.loss import translation_loss
+from nmt.training.optim import build_optimizer
+from nmt.training.progress import Update
+
+# A `with` around a part of a step, by its name: forward, loss, backward or optimizer.
+Phase = Callable[[str], AbstractContextManager[object]]
+
+
+class Updater:
+    """Makes steps on one model. The phases show up by name in a profile of torch's profiler."""
+
+    def __init__(
+        self, model: Seq2Seq, config: TrainingConfig, phase: Phase = record_function
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.phase = phase
+        self.optimizer = build_optimizer(model, config)
+        self.dtype = pick_dtype(config.precision, model.device)
+
+    def update(self, batches: Sequence[Batch], rate: float) -> Update:
+        """One step at this learning rate on the mean loss over the labels of all the batches."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
+        sums = torch.zeros(2, device=self.model.device)
+        self.model.train()
+        for batch in batches:
+            part = self.loss(batch)
+            with self.phase("backward"):
+                torch.autograd.backward(part[0] / labels)
+            sums += part.detach()
+        with self.phase("optimizer"):
+            norm = clip_grad_norm_(self.model.parameters(), self.config.clip or float("inf"))
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return Update(
+            sums=sums,
+            gradient_norm=norm,
+            learning_rate=rate,
+            source_tokens=sum(int((batch.source != PAD).sum()) for batch in batches),
+            target_tokens=labels,
+            pairs=sum(len(batch.source) for batch in batches),
+        )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """(2,): smoothed loss and negative log-likelihood, summed over the batch."""
+        moved = batch.to(self.model.device)
+        with self.phase("forward"), autocast(self.model.device, self.dtype):
+            states = self.model(moved.source, moved.decoder_input).states
+        with self.phase("loss"):
+            return translation_loss(
+                states,
+                batch.labels,
+                self.model.output,
+                smoothing=self.config.label_smoothing,
+                dtype=self.dtype,
+            )

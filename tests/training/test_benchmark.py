@@ -1,0 +1,70 @@
+"""What the benchmark says of a training of a tiny model."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nmt.config import Config
+from nmt.training.benchmark import Stopwatch, TrainingSpeed, benchmark_training, matmul_rate
+
+MakeConfig = Callable[..., Config]
+
+
+def speed(config: Config, steps: int = 4) -> TrainingSpeed:
+    return benchmark_training(config, steps=steps, began=time.perf_counter())
+
+
+@pytest.mark.parametrize("model", ["transformer", "rnn"])
+def test_its_figures_agree_with_each_other(make_config: MakeConfig, model: str) -> None:
+    found = speed(make_config(model))
+    assert found.steps == 4 and found.precision == "fp32" and found.device == "cpu"
+    assert 0 <= found.padding < 0.5
+    assert 0 < found.prepare_seconds < found.first_step_seconds
+    # A source side has as many pieces as its target, turned round, but for the EOS of both.
+    ratio = found.source_tokens_per_second / found.target_tokens_per_second
+    assert ratio == pytest.approx(1, abs=0.2)
+    rate = found.flop_per_target_token * found.target_tokens_per_second
+    assert found.flop_per_second == pytest.approx(rate)
+    assert found.flop_utilisation == pytest.approx(rate / found.machine_flop_per_second)
+
+
+def test_its_parts_are_all_of_a_step(make_config: MakeConfig) -> None:
+    parts = speed(make_config()).breakdown
+    assert list(parts) == ["data", "forward", "loss", "backward", "optimizer", "other"]
+    assert sum(parts.values()) == pytest.approx(1)
+    assert all(0 <= part < 1 for part in parts.values())
+
+
+def test_products_are_counted_forward_and_backward(make_config: MakeConfig) -> None:
+    """The vocabulary layer alone has three products, of 2 * N * V operations a token."""
+    config = make_config()
+    small = speed(config).flop_per_target_token
+    config.model = dataclasses.replace(config.model, width=32)
+    large = speed(config).flop_per_target_token
+    vocabulary = 340
+    assert small > 3 * 2 * 16 * vocabulary
+    assert large - small > 3 * 2 * 16 * vocabulary
+
+
+def test_it_trains_as_configured(make_config: MakeConfig) -> None:
+    one, three = (speed(make_config(accumulate=count)) for count in (1, 3))
+    tokens = [each.target_tokens_per_second * each.step_seconds for each in (one, three)]
+    assert tokens[1] > 1.5 * tokens[0]
+
+
+def test_a_stopwatch_adds_up() -> None:
+    stopwatch = Stopwatch(torch.device("cpu"))
+    for _ in range(3):
+        with stopwatch("nap"):
+            time.sleep(0.01)
+    assert list(stopwatch.seconds) == ["nap"]
+    assert stopwatch.seconds["nap"] >= 0.03
+
+
+def test_the_rate_of_the_machine() -> None:
+    assert matmul_rate(torch.device("cpu"), torch.float32) > 1e8

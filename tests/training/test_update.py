@@ -1,0 +1,65 @@
+"""A step of the optimizer: accumulation, clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from nmt.config import Config
+from nmt.data.batch import Batch
+from nmt.models import build_model
+from nmt.training.update import Updater
+
+MakeConfig = Callable[..., Config]
+MODELS = ("transformer", "rnn")
+V = 300
+
+
+def updater(config: Config) -> Updater:
+    torch.manual_seed(1)
+    return Updater(build_model(config.model, V, V), config.training)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_accumulated_batches_are_one_large_batch(make_config: MakeConfig, model: str) -> None:
+    config = make_config(model, clip=0.0)
+    config.model.dropout = config.model.attention.dropout = 0.0
+    generator = torch.Generator().manual_seed(2)
+    source = torch.randint(4, 300, (6, 7), generator=generator)
+    target = torch.randint(4, 300, (6, 8), generator=generator)
+    target[:2, 5:] = 0  # labels of different count in the two batches
+    rows = (slice(0, 2), slice(2, 6))
+    whole, parts = (updater(config) for _ in range(2))
+    kept: list[list[torch.Tensor]] = []
+    for made in (whole, parts):
+        # Adam makes a full step of any gradient that is not quite zero: compare the gradients.
+        made.optimizer.step = lambda made=made: kept.append(gradients(made))  # type: ignore
+    one = whole.update([Batch(source, target)], rate=1e-3)
+    two = parts.update([Batch(source[each], target[each]) for each in rows], rate=1e-3)
+    torch.testing.assert_close(one.sums, two.sums)
+    torch.testing.assert_close(one.gradient_norm, two.gradient_norm)
+    assert one[2:] == two[2:]
+    torch.testing.assert_close(*kept)
+
+
+def gradients(updater: Updater) -> list[torch.Tensor]:
+    parameters = updater.model.parameters()
+    return [each.grad.clone() for each in parameters if each.grad is not None]
+
+
+def test_gradients_are_clipped(make_config: MakeConfig) -> None:
+    tokens = torch.randint(4, 300, (6, 7), generator=torch.Generator().manual_seed(2))
+    logged, used = [], []
+    for clip in (0.0, 0.01):
+        config = make_config(clip=clip)
+        config.model.dropout = config.model.attention.dropout = 0.0
+        made = updater(config)
+        kept: list[torch.Tensor] = []
+        made.optimizer.step = lambda made=made, kept=kept: kept.extend(gradients(made))  # type: ignore
+        logged.append(float(made.update([Batch(tokens, tokens)], rate=1e-3).gradient_norm))
+        used.append(float(torch.stack([each.norm() for each in kept]).norm()))
+    assert logged[0] == pytest.approx(logged[1], rel=1e-5), "what is logged is the norm before"
+    assert used[0] == pytest.approx(logged[0], rel=1e-5)
+    assert used[1] == pytest.approx(0.01, rel=1e-3)
