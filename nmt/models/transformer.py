@@ -65,8 +65,7 @@ class Embedding(nn.Module):
         x = self.tokens(tokens) * math.sqrt(width)
         if self.sinusoids:
             x = x + sinusoids(tokens.size(1), width, offset=offset, device=tokens.device)
-        embedded: Tensor = self.dropout(x)
-        return embedded
+        return for_products(self.dropout(x))
 
 
 def sinusoids(length: int, width: int, *, offset: int, device: torch.device) -> Tensor:
