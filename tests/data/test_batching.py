@@ -91,7 +91,7 @@ def test_an_epoch_holds_every_sentence(prepared):
     found = sorted(
         tokenizer.decode(row) for _, batch in epoch[:-1] for row in batch.target.tolist()
     )
-    rows = sorted(tokenizer.decode(row) for row in prepared.train["target"])
+    rows = sorted(tokenizer.decode(row) for row in prepared.train["target"].to_pylist())
     assert found == rows
     assert all((batch.target[:, 0] == BOS).all() for _, batch in epoch)
 

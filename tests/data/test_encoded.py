@@ -69,7 +69,7 @@ def test_every_pair_is_kept_or_counted(pairs):
 
 
 def contents(prepared: Prepared) -> list[dict[str, list[int]]]:
-    return prepared.train.to_list()
+    return prepared.train.to_pylist()
 
 
 def test_ids_are_those_of_the_tokenizer(make_config, pairs):
@@ -89,7 +89,7 @@ def test_read_is_kept_plus_dropped(make_config, pairs):
     prepared = prepare(make_config([*pairs, *bad, *long], max_pieces=25), seed=1)
     counts = dict(prepared.counts)
     assert counts.pop("read") == len(pairs) + 6 == sum(counts.values())
-    assert counts["kept"] == len(prepared.train) == len(prepared.source_lengths)
+    assert counts["kept"] == prepared.train.num_rows == len(prepared.source_lengths)
     dropped = {"empty": 1, "duplicate": 1, "leak": 1, "length": 1, "ratio": 1}
     assert counts.items() >= dropped.items() and counts["pieces"] >= 1
     assert max(prepared.source_lengths.max(), prepared.target_lengths.max()) <= 26  # and EOS
@@ -157,7 +157,7 @@ def test_rows_are_taken_across_chunks(make_config, monkeypatch):
     prepared = prepare(make_config(), seed=1)
     rows = np.random.default_rng(1).permutation(300)
     taken = Ids(prepared.train, "target").take(rows)
-    assert [ids.tolist() for ids in taken] == prepared.train[rows]["target"]
+    assert [ids.tolist() for ids in taken] == prepared.train["target"].take(rows).to_pylist()
 
 
 def test_max_pieces_is_the_longest_that_stays(make_config):
