@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nmt.config import BOS, DataConfig
-from nmt.data.batching import BatchStream, Position, padding_share, plan_batches
+from nmt.data.batching import BatchStream, Position, padding_share, plan_batches, rounded
 from nmt.data.encoded import prepare
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=200)
@@ -138,3 +138,9 @@ def test_padding_on_multi30k(corpora, tmp_path):
         assert padding_share(plan_batches(*lengths, 4096, 1, epoch), *lengths).both < 0.04
     counts = dict(prepared.counts)
     assert counts.pop("read") == 29_000 == sum(counts.values())
+
+
+def test_batches_have_few_sizes() -> None:
+    sizes = {count: rounded(count) for count in range(1, 1025)}
+    assert all(0.8 * count <= size <= count for count, size in sizes.items())
+    assert len(set(sizes.values())) < 40
