@@ -57,6 +57,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.models.scores",
         "nmt.models.seq2seq",
         "nmt.data.batch",
+        "nmt.data.files",
         "nmt.data.readers",
         "nmt.data.tmx",
         "nmt.data.tokenizer",

@@ -16,8 +16,9 @@ FEW_WORDS = 6
 # Chinese and Japanese characters, which stand without spaces and count as words.
 CHARACTER = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
-# Why a pair is dropped: nothing in it, its length, and so on; `pieces` is told after tokenization.
-REASONS = ("empty", "length", "ratio", "duplicate", "leak", "pieces")
+# Why a pair is dropped: a TMX unit lacks one of the languages, nothing in it, its length, and so
+# on; `pieces` is told after tokenization.
+REASONS = ("language", "empty", "length", "ratio", "duplicate", "leak", "pieces")
 
 
 def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
@@ -26,7 +27,7 @@ def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[
     Counts `read` and the reason of each pair that is dropped; what comes out is not counted here.
     """
     checks = (badly_sized(config), repeated(config), leaked(corpus, config))
-    for pair in corpus.train():
+    for pair in corpus.train(counts):
         counts["read"] += 1
         reason = next(filter(None, (check(pair) for check in checks)), None)
         if reason is None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from nmt.config import DataConfig, UserError, one_of, require
-from nmt.data.readers import Pair, read_lines
+from nmt.data.files import read_lines
+from nmt.data.readers import Pair
 from nmt.data.sources import Origin, find_origins
 
+Reader = Callable[[Counter[str]], Iterator[Pair]]
 Alignment = list[tuple[int, int]]  # source word, target word
 
 
@@ -25,9 +27,13 @@ class Split(NamedTuple):
 
 
 class Corpus(NamedTuple):
-    """`train` starts from the beginning at each call; `fingerprint` stands for all contents."""
+    """`fingerprint` stands for all contents.
 
-    train: Callable[[], Iterator[Pair]]
+    `train` starts from the beginning at each call and counts, under `read` and the reason, what it
+    meets that is no pair.
+    """
+
+    train: Reader
     validation: Split
     test: Split
     fingerprint: str
@@ -41,7 +47,7 @@ def load_corpus(config: DataConfig) -> Corpus:
         if name not in held:
             held[name] = read_whole(origins[name])
     return Corpus(
-        train=lambda: islice(train(), config.limit),
+        train=lambda counts: islice(train(counts), config.limit),
         validation=held["validation"],
         test=held["test"],
         fingerprint=fingerprint(origins, config),
@@ -57,11 +63,11 @@ def read_split(config: DataConfig, split: str) -> Split:
     train, held = hold_out(origins, config.hold_out)
     if split in held:
         return held[split]
-    return with_alignments(list(islice(train(), config.limit)), origins["train"])
+    return with_alignments(list(islice(train(Counter()), config.limit)), origins["train"])
 
 
 def read_whole(origin: Origin) -> Split:
-    pairs = list(origin.read())
+    pairs = list(origin.read(Counter()))
     require(bool(pairs), f"{origin.name}: there are no sentence pairs in it")
     return with_alignments(pairs, origin)
 
@@ -93,9 +99,7 @@ def read_alignments(path: Path) -> Iterator[Alignment]:
             ) from error
 
 
-def hold_out(
-    origins: dict[str, Origin], size: int
-) -> tuple[Callable[[], Iterator[Pair]], dict[str, Split]]:
+def hold_out(origins: dict[str, Origin], size: int) -> tuple[Reader, dict[str, Split]]:
     """The training pairs without those at their end that stand in for splits that are missing.
 
     Each takes `size` pairs, but no more than a tenth of the corpus; test stands last.
@@ -106,7 +110,7 @@ def hold_out(
         return origin.read, {}
     last: deque[Pair] = deque(maxlen=size * len(missing))
     total = 0
-    for pair in origin.read():
+    for pair in origin.read(Counter()):
         last.append(pair)
         total += 1
     size = min(size, total // 10)
@@ -120,7 +124,7 @@ def hold_out(
         name: split_of(held[index * size : (index + 1) * size])
         for index, name in enumerate(missing)
     }
-    return (lambda: islice(origin.read(), total - len(held))), splits
+    return (lambda counts: islice(origin.read(counts), total - len(held))), splits
 
 
 def fingerprint(origins: dict[str, Origin], config: DataConfig) -> str:

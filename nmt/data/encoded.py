@@ -23,13 +23,14 @@ from numpy.typing import NDArray
 from nmt.config import DataConfig, UserError, require
 from nmt.data.cleaning import REASONS, clean
 from nmt.data.corpus import Corpus, Split, load_corpus
+from nmt.data.files import expanded
 from nmt.data.ids import Ids
 from nmt.data.readers import Pair
 from nmt.data.tokenizer import Tokenizers, learn
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # of the cache: raised when code changes what the same input gives
+FORMAT = 2  # of the cache: raised when code changes what the same input gives
 CHUNK = 10_000  # pairs encoded at a time
 
 
@@ -54,7 +55,7 @@ def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None)
     if tokenizers is None:
         tokenizers = learnt(corpus, config, seed)
     key = content_key(corpus.fingerprint, rules(config), config.max_pieces, *models(tokenizers))
-    folder = Path(config.cache).expanduser() / f"corpus-{key}"
+    folder = expanded("data.cache", config.cache) / f"corpus-{key}"
     is_new = ensure(folder, lambda place: encode(corpus, config, tokenizers, place))
     counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
     log.info("%s; ids %s %s", describe(counts), origin(is_new), folder)
@@ -81,7 +82,7 @@ def opened(
 def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
     """The tokenizers of the cleaned training pairs, learnt once."""
     key = content_key(corpus.fingerprint, rules(config), config.tokenizer, seed)
-    folder = Path(config.cache).expanduser() / f"tokenizer-{key}"
+    folder = expanded("data.cache", config.cache) / f"tokenizer-{key}"
 
     def write(place: Path) -> None:
         learn(cleaned(corpus, config, Counter()), config.tokenizer, seed).save(place)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt.config import DataConfig, UserError, require
-from nmt.data.readers import Languages, Pair, read_pairs, row_pair
+from nmt.data.files import expanded
+from nmt.data.readers import Languages, Pair, listed, on_one_line, read_pairs, row_pair
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 # How the splits are called in a folder; `test_2016_flickr` is the test set of Multi30k.
@@ -26,10 +30,13 @@ LAYOUT = (
 
 
 class Origin(NamedTuple):
-    """Where one split comes from. `read` starts from its beginning at each call."""
+    """Where one split comes from. `read` starts from its beginning at each call.
+
+    It counts what is no pair: see `read_pairs`.
+    """
 
     name: str  # for messages
-    read: Callable[[], Iterator[Pair]]
+    read: Callable[[Counter[str]], Iterator[Pair]]
     paths: tuple[Path, ...] = ()  # what its contents are hashed from,
     fingerprint: str = ""  # or, where it has no files, this
     alignments: Path | None = None  # Pharaoh format, a line for each pair
@@ -40,7 +47,7 @@ def find_origins(config: DataConfig) -> dict[str, Origin]:
     if config.source == "files":
         return files_origins(config)
     if config.path is not None:
-        return folder_origins(Path(config.path).expanduser(), config)
+        return folder_origins(expanded("data.path", config.path), config)
     if config.source == "hub":
         return hub_origins(config)
     if not DEMO.is_dir():
@@ -62,7 +69,7 @@ def files_origins(config: DataConfig) -> dict[str, Origin]:
         "data.train must name the training pairs: two text files joined by a comma, "
         "or one .tsv, .jsonl or .tmx",
     )
-    folder = Path(config.path or "").expanduser()
+    folder = expanded("data.path", config.path or "")
     named = {"train": config.train, "validation": config.validation, "test": config.test}
     origins = {}
     for split, value in named.items():
@@ -73,13 +80,13 @@ def files_origins(config: DataConfig) -> dict[str, Origin]:
 
 
 def _named_paths(key: str, value: str, folder: Path) -> tuple[Path, ...]:
-    whole = folder / Path(value).expanduser()
+    whole = folder / expanded(key, value)
     paths: tuple[Path, ...] = (whole,)
-    if "," in value and not whole.is_file():
-        paths = tuple(folder / Path(part.strip()).expanduser() for part in value.split(","))
+    if "," in value and not isfile(whole):
+        paths = tuple(folder / expanded(key, part.strip()) for part in value.split(","))
     require(len(paths) <= 2, f"{key} must be one file or two joined by a comma, but is {value!r}")
     for path in paths:
-        require(path.is_file(), f"{key}: there is no file {path}")
+        require(isfile(path), f"{key}: there is no file {path}")
     return paths
 
 
@@ -88,8 +95,8 @@ def file_origin(
 ) -> Origin:
     """The pairs of one or more files (or twos of aligned files), one after the other."""
 
-    def read() -> Iterator[Pair]:
-        return chain.from_iterable(read_pairs(part, sides) for part in parts)
+    def read(counts: Counter[str]) -> Iterator[Pair]:
+        return chain.from_iterable(read_pairs(part, sides, counts) for part in parts)
 
     paths = tuple(chain.from_iterable(parts))
     return Origin(" and ".join(map(str, paths[:2])), read, paths, alignments=alignments)
@@ -97,7 +104,7 @@ def file_origin(
 
 def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:
     """The splits in a folder, laid out like the hub's or as plain text files side by side."""
-    require(folder.is_dir(), f"data.path: there is no folder {folder}")
+    require(isdir(folder), f"data.path: there is no folder {folder}")
     below = [folder / name for name in ("data", config.hub_subset) if name]
     origins = {}
     for split, names in NAMES.items():
@@ -116,15 +123,29 @@ def _find(folder: Path, name: str, sides: Languages) -> Origin | None:
     """The split called `name` in a folder, whatever its format."""
     for packed in PACKED:
         texts = tuple(folder / f"{name}.{side}{packed}" for side in sides)
-        if any(path.is_file() for path in texts):
+        if any(isfile(path) for path in texts):
             align = folder / f"{name}.align"
-            return file_origin([texts], sides, align if align.is_file() else None)
+            return file_origin([texts], sides, align if isfile(align) else None)
         for suffix in (".jsonl", ".json", ".tsv", ".tmx", ".parquet"):
             path = folder / f"{name}{suffix}{packed}"
-            if path.is_file():
+            if isfile(path):
                 return file_origin([(path,)], sides)
-    shards = sorted(folder.glob(f"{name}-*-of-*.parquet"))
-    return file_origin([(path,) for path in shards], sides) if shards else None
+    paths = shards(folder, name)
+    return file_origin([(path,) for path in paths], sides) if paths else None
+
+
+def shards(folder: Path, name: str) -> list[Path]:
+    """The files `train-00000-of-00002.parquet` and so on, of which none may be missing."""
+    shape = re.compile(rf"{name}-(\d{{1,9}})-of-(\d{{1,9}})(-\w+)?\.parquet")
+    found = {path: shape.fullmatch(path.name) for path in folder.glob(f"{name}-*.parquet")}
+    paths = sorted(path for path, match in found.items() if match)
+    parts = sorted((int(match[2]), int(match[1])) for match in found.values() if match)
+    if parts != [(len(parts), number) for number in range(len(parts))]:
+        raise UserError(
+            f"{folder} should have all files of {name}-*-of-{parts[0][0]:05}.parquet and no other "
+            f"{name}-*-of-*.parquet, but has {listed(path.name for path in paths)}"
+        )
+    return paths
 
 
 def hub_origins(config: DataConfig) -> dict[str, Origin]:
@@ -159,13 +180,14 @@ def _download(config: DataConfig) -> Any:
         raise UserError(
             f"{what} cannot be downloaded: {reason}; to use a copy give data.path=FOLDER, {layout}"
         ) from error
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, datasets.exceptions.DatasetsError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{what} cannot be loaded from the Hugging Face hub: {first}") from error
 
 
-def _hub_pairs(split: Any, sides: Languages, place: str) -> Iterator[Pair]:
+def _hub_pairs(split: Any, sides: Languages, place: str, counts: Counter[str]) -> Iterator[Pair]:
     tables = split.with_format("arrow").iter(batch_size=1000)
     rows = chain.from_iterable(table.to_pylist() for table in tables)
-    for number, row in enumerate(rows, start=1):
-        yield row_pair(row, sides, f"{place} row {number}")
+    return on_one_line(
+        row_pair(row, sides, f"{place} row {number}") for number, row in enumerate(rows, start=1)
+    )

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,10 @@ def zipped(split: Split) -> list[tuple[str, str]]:
 
 def everything(config: DataConfig) -> list[list[tuple[str, str]]]:
     corpus = load_corpus(config)
-    splits = [list(corpus.train()), zipped(corpus.validation), zipped(corpus.test)]
+    splits = [list(corpus.train(Counter())), zipped(corpus.validation), zipped(corpus.test)]
     names = ("train", "validation", "test")
     assert splits == [zipped(read_split(config, name)) for name in names]
-    assert splits[0] == list(corpus.train()), "train starts anew"
+    assert splits[0] == list(corpus.train(Counter())), "train starts anew"
     return splits
 
 
@@ -250,6 +251,10 @@ class TestHub:
 def test_multi30k(corpora):
     config = copy(corpora / "multi30k")
     corpus = load_corpus(config)
-    sizes = sum(1 for _ in corpus.train()), len(corpus.validation.source), len(corpus.test.source)
+    sizes = (
+        sum(1 for _ in corpus.train(Counter())),
+        len(corpus.validation.source),
+        len(corpus.test.source),
+    )
     assert sizes == (29_000, 1014, 1000)
     assert corpus.test.target[0].startswith("Ein Mann mit einem orangefarbenen Hut")

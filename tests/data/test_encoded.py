@@ -21,7 +21,7 @@ NOTHING = Split([], [], None)
 
 def reasons(pairs: list[tuple[str, str]], **knobs: object) -> tuple[list[int], dict[str, int]]:
     """The numbers of the pairs that are kept, and the counts."""
-    corpus = Corpus(lambda: iter(pairs), HELD, NOTHING, "")
+    corpus = Corpus(lambda _: iter(pairs), HELD, NOTHING, "")
     counts: Counter[str] = Counter()
     kept = list(clean(corpus, DataConfig(**knobs), counts))
     return [pairs.index(pair) for pair in kept], dict(counts)
