@@ -6,11 +6,14 @@ somebody sent would run their code.
 
 from __future__ import annotations
 
+import math
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
+from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,6 +33,7 @@ from nmt.config import (
     require,
     suggestion,
 )
+from nmt.plain_yaml import read_sections
 
 
 def schema(model: type[ModelConfig]) -> DictConfig:
@@ -39,14 +43,38 @@ def schema(model: type[ModelConfig]) -> DictConfig:
 
 def to_config(tree: DictConfig) -> Config:
     """The plain dataclasses of a composed tree, every value checked."""
-    # What Hydra adds with +key=value is outside the schema.
+    require(not OmegaConf.is_missing(tree, "model"), "model must have a value, such as model=rnn")
     model = OmegaConf.get_type(tree, "model") or ModelConfig
-    for key in _paths("", OmegaConf.to_container(tree)):
-        require(key in known_keys(model), unknown_key(key))
     try:
-        return cast(Config, OmegaConf.to_object(tree))
+        # An interpolation is first checked as what it stands for. What Hydra adds with +key=value
+        # is outside the schema.
+        values = cast(dict[Any, Any], OmegaConf.to_container(tree, resolve=True))
+        for mistake in mistakes(values, model):
+            raise UserError(mistake)
+        return cast(Config, OmegaConf.to_object(OmegaConf.merge(schema(model), values)))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
+
+
+# No text a user means: it would break a line, a file name or UTF-8.
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
+    """What is wrong with the keys of a tree, and with any value, whatever its key."""
+    known = known_keys(model)
+    sections = {key.rpartition(".")[0] for key in known}
+    for key, value in _items("", values):
+        if key not in known:
+            yield unknown_key(key)
+        elif key in sections and not isinstance(value, dict) and value != MISSING:
+            yield f"{key} must be a section with options of its own, but is {value!r}"
+        elif isinstance(value, str) and UNFIT.search(value):
+            yield f"{key} must be one line without control characters, but is {value!r}"
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            yield f"{key} must be a number below 2^63"
+        elif isinstance(value, float) and not math.isfinite(value):
+            yield f"{key} must be a finite number, but is {value}"
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -59,34 +87,18 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises `UserError` for anything the schema does not know; nothing in the file is ever executed.
     """
-    values = read_yaml(path)
+    values = read_sections(path)
     name = str(values["model"].get("name"))
     one_of(f"{path}: model.name", name, tuple(MODELS))
-    tree = schema(MODELS[name])
+    for mistake in mistakes(values, MODELS[name]):
+        raise UserError(f"{path}: {mistake}")
     try:
-        tree = cast(DictConfig, OmegaConf.merge(tree, OmegaConf.create(values)))
+        tree = cast(DictConfig, OmegaConf.merge(schema(MODELS[name]), values))
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: {explain(error)}") from error
     for override in overrides:
         tree = apply_override(tree, override)
     return to_config(tree)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The sections of a saved config, as yet unchecked."""
-    strange = f"{path} is not a config this program wrote"
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
-    except OSError as error:
-        raise UserError(f"the config {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{strange}: {str(error).splitlines()[0]}") from error
-    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
-        raise UserError(f"{strange}: it has no section 'model'")
-    # A saved config has its values; `${oc.env:...}` would read them from whoever loads it.
-    require("${" not in text, f"{strange}: it has an interpolation, ${{...}}")
-    return values
 
 
 def apply_override(tree: DictConfig, override: str) -> DictConfig:
@@ -134,7 +146,7 @@ def explain(error: BaseException) -> str:
     if key and "not Optional" in first:
         return f"{key} must have a value, but is null"
     kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
-    value = re.search(r"'(.*)' (?:of type|for field|is not)|: '(.*)'", first)
+    value = re.search(r"[Vv]alue '(.*)' (?:of type|for field|is not)|: '(.*)'", first)
     if key and kind and value:
         given = value[1] or value[2]
         return f"{key} must be {kind}, but is {'null' if given == 'None' else repr(given)}"
@@ -149,7 +161,7 @@ def unknown_key(key: str) -> str:
     known = _all_keys()
     last_parts = {full.rpartition(".")[2]: full for full in reversed(known)}
     near = get_close_matches(key.rpartition(".")[2], last_parts, n=1)
-    return f"unknown key {key}" + (
+    return f"unknown key {key if key.isprintable() else ascii(key)}" + (
         suggestion(key, known) or suggestion(last_parts[near[0]] if near else "", known)
     )
 
@@ -171,11 +183,11 @@ def _walk(prefix: str, section: Any) -> Iterator[str]:
             yield from _walk(f"{prefix}{entry.name}.", value)
 
 
-def _paths(prefix: str, section: Any) -> Iterator[str]:
+def _items(prefix: str, section: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in section.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         if isinstance(value, dict):
-            yield from _paths(f"{prefix}{key}.", value)
+            yield from _items(f"{prefix}{key}.", value)
 
 
 def register_schema() -> None:
@@ -223,9 +235,9 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
 
 def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a run directory."""
-    require(run.is_dir(), f"there is no run directory {run}; scripts/train.py makes one")
+    require(isdir(run), f"there is no run directory {run}; scripts/train.py makes one")
     config = run / "config.yaml"
-    require(config.is_file(), f"{run} is not a run directory: it has no config.yaml")
+    require(isfile(config), f"{run} is not a run directory: it has no config.yaml")
     return load_config(config, overrides)
 
 
@@ -250,6 +262,17 @@ def composition_error() -> Iterator[None]:
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
+    except ValueError as error:
+        if not raised_in(error, ("hydra.", "omegaconf.")):
+            raise
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the overrides cannot be read: {reason}") from error
+
+
+def raised_in(error: Exception, packages: tuple[str, ...]) -> bool:
+    """Whether their own code raised it, rather than something that they called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith(packages)
 
 
 def _unknown_choice(file: str | None, choices: Sequence[str] | None) -> str:

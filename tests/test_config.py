@@ -87,7 +87,7 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
             "model.width must be a multiple of model.attention.heads (4), but is 250",
         ),
         ("model.dropout=1", "model.dropout must be in [0, 1), but is 1"),
-        ("model.dropout=.nan", "model.dropout must be in [0, 1), but is nan"),
+        ("model.dropout=.nan", "model.dropout must be a finite number, but is nan"),
         ("training.learning_rate=0", "training.learning_rate must be above 0, but is 0.0"),
         ("decoding.beam_size=0", "decoding.beam_size must be at least 1, but is 0"),
         (

@@ -63,6 +63,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.tokenizer",
     ),
     0.5: ("nmt.compose", "nmt.cli", "nmt.device"),
+    0.2: ("nmt.plain_yaml",),
     0: ("nmt.config",),
 }
 

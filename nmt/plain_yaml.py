@@ -1,0 +1,50 @@
+"""Saved configs as YAML: plain sections and values, whoever wrote the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nmt.config import UserError, require
+
+LONGEST = 1 << 16  # bytes; what this program writes has some 2 KB
+DEEPEST = 10  # sections in each other
+
+
+def read_sections(path: Path) -> dict[Any, Any]:
+    """The sections of a saved config, as yet unchecked."""
+    strange = f"{path} is not a config this program wrote"
+    try:
+        with path.open("rb") as file:
+            data = file.read(LONGEST + 1)
+        require(len(data) <= LONGEST, f"{strange}: it is longer than {LONGEST >> 10} KB")
+        text = data.decode("utf-8")
+        check_plain(text, strange)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"the config {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{strange}: {str(error).splitlines()[0]}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("model"), dict):
+        raise UserError(f"{strange}: it has no section 'model'")
+    return values
+
+
+def check_plain(text: str, strange: str) -> None:
+    """Raises `UserError`, which begins with `strange`, for YAML that is more than plain values.
+
+    Looked for after the parser has undone the escapes: "\\x24{" is a ${.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        require(depth <= DEEPEST, f"{strange}: its sections are nested too deep")
+        # Aliases of aliases make a small file a huge tree; tags make objects.
+        named = getattr(event, "anchor", None) or getattr(event, "tag", None)
+        require(named is None, f"{strange}: it has an anchor, an alias or a tag, {named!r}")
+        # A saved config has its values; `${oc.env:...}` would read them from whoever loads it.
+        value = getattr(event, "value", "")
+        require("${" not in value, f"{strange}: it has an interpolation, ${{...}}")

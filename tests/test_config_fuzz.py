@@ -1,0 +1,216 @@
+"""Any value of any key: a config, or one sentence that names the key. NMT_EXAMPLES searches longer.
+
+Nothing in the config of a run is executed or read from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
+from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig, UserError
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+SECRET = "of-the-environment"
+KEYS = st.sampled_from(known_keys(TransformerConfig) + known_keys(RNNConfig))
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**400), 10**400),
+    st.floats(),
+    st.text(st.characters(), max_size=8),
+    st.sampled_from(["", " ", "???", "null", "a" * 5000, "0x10", "1e999", "1_0", "~", "..", "a/b"]),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    save_config(Config(), folder / "saved.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(run: Path) -> str:
+    """Of a config that is right."""
+    return (run / "saved.yaml").read_text(encoding="utf-8")
+
+
+def outcome(run: Path, content: str | bytes) -> Config | str:
+    path = run / "config.yaml"
+    raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+    path.write_bytes(raw)
+    try:
+        config = run_config(run)
+    except UserError as error:
+        message = str(error)
+        assert len(message.splitlines()) == 1
+        return message
+    save_config(config, run / "again.yaml")
+    assert load_config(run / "again.yaml") == config
+    return config
+
+
+@given(KEYS, VALUES)
+def test_any_value_in_a_saved_config(run: Path, text: str, key: str, value: Any) -> None:
+    tree = section = yaml.safe_load(text)
+    *sections, name = key.split(".")
+    for part in sections:
+        section = section[part]
+    section[name] = value
+    found = outcome(run, yaml.dump(tree))  # with the tags and aliases it needs
+    assert isinstance(found, Config) or key in found or "config this program wrote" in found
+
+
+@given(KEYS, st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | VALUES.map(str))
+def test_any_override_of_a_saved_config(run: Path, key: str, value: str) -> None:
+    try:
+        load_config(run / "saved.yaml", [f"{key}={value}"])
+    except UserError as error:
+        assert key in str(error) or "model." in key or "training must end" in str(error)
+
+
+NUMBERS = st.sampled_from(
+    ["9" * 5000, "-" + "9" * 400, "nan", "-inf", "1e999", "0x1", "''", "[", "{}"]
+)
+TEXTS = st.text(st.characters(), max_size=8)
+
+
+@settings(max_examples=settings.default.max_examples // 2)  # Hydra takes 0.1 s to compose
+@given(st.sampled_from(["", "+", "++", "~"]), KEYS, NUMBERS | TEXTS | VALUES.map(json.dumps))
+def test_any_override_of_a_new_run(sign: str, key: str, value: str) -> None:
+    try:
+        compose_config(CONFIGS, ["model=rnn", f"{sign}{key}={value}"])
+    except UserError as error:
+        assert str(error)
+
+
+PARTS = st.sampled_from(
+    [
+        "&a ",
+        "*a",
+        "!!python/name:os.system ",
+        "${",
+        "}",
+        '"\\x24{oc.env:NMT_SECRET}"',
+        "- ",
+        ": ",
+        "\n",
+    ]
+    + [
+        "? ",
+        "<<: ",
+        "[",
+        "{",
+        "'",
+        '"',
+        "|\n",
+        "---\n",
+        "%YAML 9\n",
+        "\x00",
+        "\t",
+        "#",
+        "_target_: x\n",
+    ]
+)
+
+
+@given(st.data())
+def test_any_damage_to_a_saved_config(run: Path, text: str, data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(1, 3))):
+        start, stop = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 2)))
+        put = data.draw(PARTS | TEXTS)
+        text = text[:start] + put + text[min(stop, start + 8) :]
+    outcome(run, text)
+
+
+HOSTILE = {
+    "object": ("!!python/object/apply:os.getcwd []", "an anchor, an alias or a tag"),
+    "interpolation": ("${oc.env:NMT_SECRET}", "it has an interpolation"),
+    "escaped": ('"\\x24{oc.env:NMT_SECRET}"', "it has an interpolation"),
+    "escaped twice": ('"\\u0024\\u007boc.env:NMT_SECRET}"', "it has an interpolation"),
+    "alias": ("&a [*a]", "an anchor, an alias or a tag"),
+    "binary": ("!!binary aGVsbG8=", "an anchor, an alias or a tag"),
+    "no date": ("2020-99-99", "month must be in 1..12"),
+    "date": ("2020-01-01", "runs: Value 'date'"),
+    "nul": ('"a\\0b"', "runs must be one line without control characters, but is 'a\\x00b'"),
+    "surrogate": ('"\\ud800"', "runs must be one line without control characters"),
+    "section": ("{_target_: os.getcwd}", "unknown key runs._target_"),
+    "list": ("[a]", "runs must be text, but is"),
+    "deep": ("[" * 5000, "nested too deep"),
+    "digits": ("9" * 5000, "Exceeds the limit"),
+    "large": ("a" * 10**8, "it is longer than 64 KB"),
+}
+
+
+@pytest.mark.parametrize("value, message", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_values(
+    run: Path, text: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NMT_SECRET", SECRET)
+    found = outcome(run, text.replace("runs: runs", f"runs: {value}"))
+    assert isinstance(found, str) and message in found
+    assert SECRET not in found and os.getcwd() not in found
+
+
+def test_aliases_of_aliases_take_no_time(run: Path) -> None:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 9)]
+    started = time.monotonic()
+    assert "an anchor" in str(outcome(run, "\n".join([*lines, "model: {name: rnn, x: *a8}"])))
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("section", ["training", "model.attention", "data.tokenizer"])
+@pytest.mark.parametrize("value", [None, 3, "abc", [1]])
+def test_a_section_is_no_value(run: Path, text: str, section: str, value: object) -> None:
+    tree = inner = yaml.safe_load(text)
+    *above, name = section.split(".")
+    for part in above:
+        inner = inner[part]
+    inner[name] = value
+    found = str(outcome(run, yaml.safe_dump(tree)))
+    assert f"{section} must be a section with options of its own, but is {value!r}" in found
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("training=null", "the overrides cannot be read: Config group override must be"),
+        ("training=3", "the overrides cannot be read: Config group override must be"),
+        ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
+        ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
+        ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
+        ("~model", "model must have a value, such as model=rnn"),
+        ("data.tokenizer=${training}", "unknown key data.tokenizer.seed"),
+        ("training.seed=${runs}", "training.seed must be a whole number, but is 'runs'"),
+        ('runs="a\nb"', "runs must be one line without control characters, but is 'a\\nb'"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_overrides_that_were_tracebacks(override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose_config(CONFIGS, [override])
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("model", [RNNConfig, TransformerConfig])
+def test_a_run_that_cannot_be(model: type[ModelConfig]) -> None:
+    for name in ("a\0b", "x" * 5000, "\ud800"):
+        with pytest.raises(UserError, match="there is no run directory"):
+            run_config(Path(name))
