@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
-from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import Config, RNNConfig, TransformerConfig, UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECRET = "of-the-environment"
@@ -209,8 +209,7 @@ def test_overrides_that_were_tracebacks(override: str, message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("model", [RNNConfig, TransformerConfig])
-def test_a_run_that_cannot_be(model: type[ModelConfig]) -> None:
-    for name in ("a\0b", "x" * 5000, "\ud800"):
-        with pytest.raises(UserError, match="there is no run directory"):
-            run_config(Path(name))
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\ud800"], ids=["nul", "long", "surrogate"])
+def test_a_run_that_cannot_be(name: str) -> None:
+    with pytest.raises(UserError, match="there is no run directory"):
+        run_config(Path(name))

@@ -18,7 +18,7 @@ BLOCK = 1 << 16
 # gigabytes of zeros in a small archive. Bytes of a line or a tag, characters of a TMX segment.
 LONGEST = 1 << 24
 LONGEST_TOLD = f"longer than {LONGEST >> 20} MB"
-# Unpacking .xz takes as much memory as the file asks for; `xz -9` asks for 65 MB.
+# Unpacking .xz takes as much memory as the file asks for; what `xz -9` writes asks for less.
 XZ_MEMORY = 1 << 28
 
 
