@@ -13,11 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.config import PAD
 
 CHUNK = 1024  # positions whose logits exist at one time
 BLOCK = 128  # of them whose softmax is made at one time, within a core's cache
+# Chunks are filled up to a multiple of this many, so that the last one has one of few sizes: on a
+# CPU the kernels of a matrix product are made anew for each size, and the memory of them is kept.
+GRAIN = 128
 
 
 def translation_loss(
@@ -62,20 +66,22 @@ class _ChunkedLoss(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_grad else None
         sums = torch.zeros(2, device=states.device)
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
-        most, pieces = min(CHUNK, len(labels)), len(weight)
+        most, pieces = min(CHUNK, len(labels) + -len(labels) % GRAIN), len(weight)
         product = weight.new_empty((most, pieces), dtype=dtype)
         probs = weight.new_empty((min(BLOCK, most), pieces), dtype=torch.float32)
         for start in range(0, len(labels), CHUNK):
-            part = states[start : start + CHUNK].detach().to(dtype)
             gold = labels[start : start + CHUNK, None]
+            # Rows of zeros: they get no gradient and add none to that of the weight.
+            room = (0, 0, 0, -len(gold) % min(GRAIN, CHUNK))
+            part = F.pad(states[start : start + CHUNK].detach().to(dtype), room)
             logits = torch.mm(part, table.T, out=product[: len(part)])
             mean = part.float() @ mean_row
-            for inner in range(0, len(part), BLOCK):
-                rows = slice(inner, inner + BLOCK)
+            for inner in range(0, len(gold), BLOCK):
+                rows = slice(inner, min(inner + BLOCK, len(gold)))
                 block = logits[rows], mean[rows], gold[rows]
                 sums += _sums(*block, smoothing, probs[: len(block[0])], need_grad)
             if grad_states is not None and grad_weight is not None:
-                grad_states[start : start + CHUNK] = logits @ table
+                grad_states[start : start + CHUNK] = (logits @ table)[: len(gold)]
                 grad_weight += logits.T @ part
         if grad_states is not None and grad_weight is not None:
             grad_states -= smoothing * mean_row

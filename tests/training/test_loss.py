@@ -156,3 +156,26 @@ def test_the_logits_of_all_positions_never_exist(monkeypatch: pytest.MonkeyPatch
     with Watch():
         case.found(0.1)
     assert 0 < largest <= 7 < positions
+
+
+@pytest.mark.parametrize("chunk", [3, loss.GRAIN, 1024])
+def test_any_number_of_labels_makes_products_of_few_sizes(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "CHUNK", chunk)
+    sizes = set()
+    mm = torch.mm
+
+    def counted(left: Tensor, right: Tensor, *, out: Tensor) -> Tensor:
+        sizes.add(len(left))
+        return mm(left, right, out=out)
+
+    monkeypatch.setattr(torch, "mm", counted)
+    case = Case()
+    for count in range(1, 2 * loss.GRAIN, 9):
+        case.states = torch.randn(1, count, N, requires_grad=True)
+        case.labels = torch.randint(1, V, (1, count))
+        found = case.found(0.1)
+        close(found[0], case.expected(0.1))
+        close(case.gradients(found[0]), case.gradients(case.expected(0.1)), rtol=1e-4, atol=1e-5)
+    assert sizes <= {3, loss.GRAIN, 2 * loss.GRAIN}
