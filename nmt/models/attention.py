@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.dropout import Dropout
+from nmt.models.products import attend
 from nmt.models.scores import Score, build_score
 
 
@@ -102,24 +103,26 @@ class Attention(nn.Module):
             queries = rotate(queries, memory.key.size(2) - query.size(1))
         seen = _visible(mask, causal, query.size(1), memory.key.size(2), query.device)
         weights = None
-        if self._fused(query, need_weights):
-            context = self._attend_fused(queries, memory, seen)
+        if self.score.scale is not None and self._fused(queries, need_weights):
+            context = self._attend_fused(queries, memory, seen, self.score.scale)
         else:
             weights = self._weights(queries, memory, seen)
             context = self.dropout(weights.to(memory.value.dtype)) @ memory.value
         joined = context.transpose(1, 2).flatten(2)  # (B, H, Q, E) -> (B, Q, H * E)
         return Attended(self.output_proj(joined), weights if need_weights else None)
 
-    def _fused(self, query: Tensor, need_weights: bool) -> bool:
-        # The backward of the CPU's fused kernel is many times slower than the plain products on
-        # sentences, so training on a CPU writes them out.
-        fast = query.is_cuda or not torch.is_grad_enabled()
-        return fast and not need_weights and self.score.scale is not None
+    def _fused(self, queries: Tensor, need_weights: bool) -> bool:
+        # `attend` copies all keys: too much for one query at a time, as a recurrent decoder has.
+        return not need_weights and (not _trains_on_cpu(queries) or queries.size(2) > 1)
 
-    def _attend_fused(self, queries: Tensor, memory: KeyValue, seen: Tensor | None) -> Tensor:
+    def _attend_fused(
+        self, queries: Tensor, memory: KeyValue, seen: Tensor | None, scale: float
+    ) -> Tensor:
         dropout = self.dropout.share if self.training else 0.0
+        if _trains_on_cpu(queries):
+            return attend(queries, *memory, seen, scale=scale, dropout=dropout)
         return F.scaled_dot_product_attention(
-            queries, *memory, attn_mask=seen, dropout_p=dropout, scale=self.score.scale
+            queries, *memory, attn_mask=seen, dropout_p=dropout, scale=scale
         )
 
     def _weights(self, queries: Tensor, memory: KeyValue, seen: Tensor | None) -> Tensor:
@@ -155,6 +158,10 @@ def rotate(x: Tensor, offset: int) -> Tensor:
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def _trains_on_cpu(x: Tensor) -> bool:
+    return not x.is_cuda and torch.is_grad_enabled()
 
 
 def _visible(

@@ -26,7 +26,7 @@ class Dropout(nn.Module):
             return x
         if x.is_cuda:
             return F.dropout(x, self.share)
-        out: Tensor = _ByteDropout.apply(x, round(self.share * 256))  # type: ignore[no-untyped-call]
+        out: Tensor = _ByteDropout.apply(x, self.share)  # type: ignore[no-untyped-call]
         return out
 
     def extra_repr(self) -> str:
@@ -35,9 +35,10 @@ class Dropout(nn.Module):
 
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dropped: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, share: float) -> Tensor:
+        kept, scale = keep_mask(x, share)
         # A mask in the type of x: a product of two types would convert one of them at each use.
-        mask = (_random_bytes(x) >= dropped).to(x.dtype).mul_(256 / (256 - dropped))
+        mask = kept.to(x.dtype).mul_(scale)
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -45,6 +46,12 @@ class _ByteDropout(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
         return gradients[0] * mask, None
+
+
+def keep_mask(like: Tensor, share: float) -> tuple[Tensor, float]:
+    """True for each element that is kept, in the shape of `like`, and what to scale it up by."""
+    dropped = round(share * 256)
+    return _random_bytes(like) >= dropped, 256 / (256 - dropped)
 
 
 def _random_bytes(like: Tensor) -> Tensor:

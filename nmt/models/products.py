@@ -1,0 +1,128 @@
+"""Attention by inner products as one function with its own gradient, for training on a CPU.
+
+The CPU's `F.scaled_dot_product_attention` is many times slower backwards than the products
+themselves. Written out for autograd, each step copies, scales and converts on its own; here that is
+one pass over each tensor, and only what the way back needs is kept.
+
+B batch, Q queries, K keys, H heads, D width of a head, E width of a head's value; L is Q or K.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nmt.models.dropout import keep_mask
+
+# On a CPU the kernels of a product are made anew for each of its shapes, which takes half a
+# millisecond and memory that is never given back: lengths are filled up to multiples of this.
+GRAIN = 8
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, *, scale: float, dropout: float
+) -> Tensor:
+    """softmax(scale * query . key) value, as `F.scaled_dot_product_attention` gives it.
+
+    query (B, H, Q, D), key (B, H, K, D), value (B, H, K, E), all of one type -> (B, H, Q, E).
+    `seen`, True where a key may be attended to, broadcasts to (B, H, Q, K). The softmax is made at
+    least in float32; `dropout` of its weights is rounded as in `Dropout`.
+    """
+    context: Tensor = _Attend.apply(query, key, value, seen, scale, dropout)  # type: ignore[no-untyped-call]
+    return context
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        seen: Tensor | None,
+        scale: float,
+        dropout: float,
+    ) -> Tensor:
+        ctx.scale, ctx.lengths = scale, (query.size(2), key.size(2))
+        batch = query.shape[:2]
+        query, key, value = _filled(query, scale), _filled(key), _filled(value)
+        scores = _split(torch.bmm(query, key.mT), batch)
+        hidden = _hidden(seen, *ctx.lengths)
+        if hidden is not None:
+            scores.masked_fill_(hidden, -math.inf)
+        exact = torch.promote_types(scores.dtype, torch.float32)
+        weights = torch.softmax(scores, dim=-1, dtype=exact)
+        kept, ctx.rescale = keep_mask(weights, dropout) if dropout else (None, 1.0)
+        used = (weights if kept is None else weights * kept).to(value.dtype).flatten(0, 1)
+        ctx.save_for_backward(query, key, value, weights, kept, used)
+        return _emptied(torch.bmm(used, value), batch, ctx.lengths[0], ctx.rescale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, weights, kept, used = ctx.saved_tensors
+        batch, (queries, keys) = weights.shape[:2], ctx.lengths
+        grad = _filled(gradients[0], ctx.rescale)
+        grad_weights = torch.bmm(grad, value.mT).view_as(weights)
+        grad_value = torch.bmm(used.mT, grad)
+        if kept is not None:
+            grad_weights.mul_(kept)
+        grad_scores = _softmax_gradient(grad_weights, weights).to(query.dtype).flatten(0, 1)
+        return (
+            _emptied(torch.bmm(grad_scores, key), batch, queries, ctx.scale),
+            _emptied(torch.bmm(grad_scores.mT, query), batch, keys),
+            _emptied(grad_value, batch, keys),
+            None,
+            None,
+            None,
+        )
+
+
+def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
+    """Of the scores, from that of the weights, in the type of the weights."""
+    product = weights * grad
+    return product.addcmul_(weights, product.sum(-1, keepdim=True), value=-1)
+
+
+def _filled(x: Tensor, factor: float = 1.0) -> Tensor:
+    """(B, H, L, D), times a factor -> (B * H, L', D), with zeros up to a multiple of GRAIN."""
+    length = x.size(2)
+    whole = x.new_empty(*x.shape[:2], length + -length % GRAIN, x.size(3))
+    whole[:, :, length:] = 0
+    _scaled(x, factor, whole[:, :, :length])
+    return whole.flatten(0, 1)
+
+
+def _emptied(x: Tensor, batch: torch.Size, length: int, factor: float = 1.0) -> Tensor:
+    """(B * H, L', D), times a factor -> (B, H, L, D), as heads lie in a joined width"""
+    cut = _split(x, batch)[:, :, :length]
+    joined = x.new_empty(batch[0], length, batch[1], x.size(2)).transpose(1, 2)
+    return _scaled(cut, factor, joined)
+
+
+def _split(x: Tensor, batch: torch.Size) -> Tensor:
+    """(B * H, L, D) -> (B, H, L, D)"""
+    return x.view(*batch, *x.shape[1:])
+
+
+def _scaled(x: Tensor, factor: float, out: Tensor) -> Tensor:
+    return out.copy_(x) if factor == 1.0 else torch.mul(x, factor, out=out)
+
+
+def _hidden(seen: Tensor | None, queries: int, keys: int) -> Tensor | None:
+    """True where a score is hidden, as it broadcasts to the filled (B, H, Q', K').
+
+    The keys filled in are hidden, but from none of the queries filled in: no row may be all hidden.
+    """
+    more_queries, more_keys = -queries % GRAIN, -keys % GRAIN
+    if seen is None:
+        if not more_keys:
+            return None
+        seen = torch.ones(1, keys, dtype=torch.bool)
+    hidden = F.pad(~seen, (0, more_keys), value=True)
+    if seen.size(-2) == 1:  # the same for all queries
+        return hidden
+    return F.pad(hidden, (0, 0, 0, more_queries), value=False)
