@@ -267,15 +267,40 @@ class TrainingConfig:
 class DecodingConfig:
     """How a trained model translates."""
 
+    strategy: str = "beam"  # beam; sample; mbr: of samples the one most like the others
     beam_size: int = 5  # 1: greedy
+    groups: int = 1  # of the beam, kept different from each other; 1: no such groups
+    diversity: float = 0.5  # nats that a token costs a group for each use in groups before it
     length_penalty: float = 1.0  # alpha of Wu et al. 2016, equation 14; 0: none
-    max_ratio: float = 2.0  # a translation has at most max_ratio * source pieces + max_extra pieces
-    max_extra: int = 20
-    batch_tokens: int = 4096  # padded source pieces times beam_size
+    coverage_penalty: float = 0.0  # beta of the same equation
+    temperature: float = 1.0  # of samples: below 1 nearer to the likeliest
+    top_k: int = 0  # samples come from so many of the likeliest tokens; 0: from all
+    top_p: float = 1.0  # and from the fewest that have this share of the probability
+    samples: int = 32  # that mbr compares
+    utility: str = "chrf"  # by which mbr compares them: chrf or bleu
+    seed: int = 1  # of samples
+    max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces
+    max_extra: int = 10
+    batch_tokens: int = 16384  # padded source pieces times hypotheses
+    precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
 
     def __post_init__(self) -> None:
-        at_least("decoding.beam_size", self.beam_size, 1)
-        within("decoding.length_penalty", self.length_penalty, 0, 10)
+        one_of("decoding.strategy", self.strategy, ("beam", "sample", "mbr"))
+        one_of("decoding.precision", self.precision, ("auto", "fp32", "bf16", "int8"))
+        one_of("decoding.utility", self.utility, ("chrf", "bleu"))
+        for key in ("beam_size", "groups", "samples"):
+            at_least(f"decoding.{key}", getattr(self, key), 1)
+        require(
+            self.beam_size % self.groups == 0,
+            f"decoding.beam_size must be a multiple of decoding.groups ({self.groups}), "
+            f"but is {self.beam_size}",
+        )
+        for key in ("length_penalty", "coverage_penalty", "diversity"):
+            within(f"decoding.{key}", getattr(self, key), 0, 10)
+        within("decoding.temperature", self.temperature, 0.01, 100)
+        within("decoding.top_p", self.top_p, 0.001, 1)
+        for key in ("top_k", "seed"):
+            at_least(f"decoding.{key}", getattr(self, key), 0)
         within("decoding.max_ratio", self.max_ratio, 0, 100)
         within("decoding.max_extra", self.max_extra, 1, 10_000)
         at_least("decoding.batch_tokens", self.batch_tokens, 1)

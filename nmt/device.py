@@ -38,11 +38,17 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """fp32, bf16, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
+def pick_precision(precision: str, device: torch.device) -> str:
+    """As named, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
     if precision == "auto":
-        return torch.bfloat16 if _fast_bf16(device) else torch.float32
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+        return "bf16" if _fast_bf16(device) else "fp32"
+    return precision
+
+
+def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Of a training's `precision`."""
+    picked = pick_precision(precision, device)
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[picked]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:

@@ -17,6 +17,8 @@ from nmt.config import Config, DecodingConfig
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.text import translate_lines
 from nmt.decoding.translate import evaluating
+from nmt.device import keep_freed_memory, pick_precision
+from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import load_run
 
@@ -46,7 +48,9 @@ class Translator:
         `UserError` for anything that is wrong with the run, the device or the overrides.
         """
         found = load_run(run, checkpoint=checkpoint, device=device, overrides=overrides)
-        return cls(found.model, found.tokenizers, found.config)
+        keep_freed_memory()
+        precision = pick_precision(found.config.decoding.precision, found.model.device)
+        return cls(in_precision(found.model, precision), found.tokenizers, found.config)
 
     def translate(
         self,

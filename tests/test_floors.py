@@ -49,7 +49,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.attention_map",
         "nmt.models",
     ),
-    2: ("nmt.models.rnn", "nmt.models.transformer"),
+    2: ("nmt.models.cache", "nmt.models.precision", "nmt.models.rnn", "nmt.models.transformer"),
     1: (
         "nmt.models.attention",
         "nmt.models.dropout",

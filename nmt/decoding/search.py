@@ -1,181 +1,310 @@
-"""Beam search over any decoder of `models/seq2seq.py`.
+"""The search of translations by any predictor, with any strategy.
 
-A sentences of a batch, B of them still open, W hypotheses of each, K candidates to be the next
-hypotheses, T tokens so far, V vocabulary, N width of a decoder state.
+A sentences of a batch, B of them still open, G groups of W hypotheses of each, F = G * W,
+n of these alive, T tokens so far, S source length, V vocabulary, k and C candidates.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
-from nmt.models.seq2seq import Memory, Seq2Seq, State
+from nmt.decoding.predictor import Predictor
+from nmt.decoding.strategies import NEVER, Places, Strategy
+from nmt.models.seq2seq import State
 
-NEVER = float("-inf")
+# Sentences that are done leave when so large a share is: each size of a batch costs a CPU the
+# kernels for it.
+LEAVING = 1 / 8
 
 
 class Hypothesis(NamedTuple):
     """A translation and what the search ranks it by."""
 
     tokens: list[int]  # target pieces, without BOS and EOS
-    score: float  # log-probability of the pieces and EOS, over the length penalty
+    score: float  # log_prob over the length penalty, plus the coverage penalty
+    log_prob: float  # of the pieces and EOS, natural logarithm
+
+
+class Penalties(NamedTuple):
+    """Wu et al. 2016, equation 14."""
+
+    alpha: float = 0.0  # of the length penalty
+    beta: float = 0.0  # of the coverage penalty
+
+    def length(self, length: int) -> float:
+        """lp(Y); `length` counts EOS."""
+        return math.pow((5 + length) / 6, self.alpha)
+
+    def coverage(self, attended: Tensor, mask: Tensor) -> Tensor:
+        """cp(X; Y), at most 0: `attended` (..., S), summed over the target, `mask` likewise."""
+        shares = attended.clamp(1e-9, 1.0).log().masked_fill(~mask, 0.0)
+        return self.beta * shares.sum(-1)
+
+
+class Constraint(Protocol):
+    """What a user demands of the translations of a batch."""
+
+    def restrict(
+        self, log_probs: Tensor, prefixes: Sequence[Sequence[int]], places: Places
+    ) -> None:
+        """Sets to -inf, in place, what may not follow each of n hypotheses: `log_probs` (n, V),
+        `prefixes` their tokens so far without BOS."""
+        ...
 
 
 class Beam(NamedTuple):
-    """The hypotheses that may still grow."""
+    """The hypotheses that may still grow, group by group."""
 
-    rows: Tensor  # (B,) int64: which sentences of the batch are open
-    tokens: Tensor  # (B, W, T) int64, BOS first
-    log_probs: Tensor  # (B, W) float32, best first; -inf where a place is empty
+    rows: Tensor  # (B,) int64: which sentences of the batch are here
+    tokens: Tensor  # (B, F, T) int64, BOS first
+    log_probs: Tensor  # (B, F) float32; -inf where a place is empty
     state: State  # after tokens[:, :, :-1]
+    coverage: Tensor | None  # (B, F, S) attention so far, where it is asked for
+    mask: Tensor  # (B, S) bool
 
     @classmethod
-    def start(cls, model: Seq2Seq, memory: Memory) -> Self:
-        sentences, device = memory.states.size(0), memory.states.device
+    def start(cls, predictor: Predictor, source: Tensor, groups: int, *, coverage: bool) -> Self:
+        sentences, device = len(source), source.device
+        state = predictor.start(source)
+        if groups > 1:
+            state = state.select(torch.arange(sentences, device=device)[:, None].expand(-1, groups))
         return cls(
             rows=torch.arange(sentences, device=device),
-            tokens=torch.full((sentences, 1, 1), BOS, device=device),
-            log_probs=torch.zeros(sentences, 1, device=device),
-            state=model.decoder.start(memory),
+            tokens=torch.full((sentences, groups, 1), BOS, device=device),
+            log_probs=torch.zeros(sentences, groups, device=device),
+            state=state,
+            coverage=torch.zeros(sentences, groups, 1, device=device) if coverage else None,
+            mask=source != PAD,
         )
 
-    def advance(self, chosen: Candidates, state: State, still_open: Sequence[int]) -> Beam:
-        """The beam of the chosen candidates, without the sentences that are closed.
+    def live(self) -> Tensor | None:
+        """The (n,) indices of the hypotheses that are not empty places; None: (nearly) all."""
+        alive = (self.log_probs > NEVER).flatten().nonzero().squeeze(1)
+        return None if len(alive) > (1 - LEAVING) * self.log_probs.numel() else alive
 
-        `state` has read all of `tokens`; `still_open` are indices into the B sentences.
+    def places(self, live: Tensor | None, groups: int) -> Places:
+        """Where the live hypotheses stand."""
+        hypotheses = self.log_probs.size(1)
+        if live is None:
+            live = torch.arange(self.log_probs.numel(), device=self.rows.device)
+        group = live % hypotheses // (hypotheses // groups)
+        return Places(self.rows[live // hypotheses], group, self.tokens.size(2))
+
+    def prefixes(self, live: Tensor | None) -> list[list[int]]:
+        """The tokens of the live hypotheses, without BOS."""
+        tokens = self.tokens[:, :, 1:].flatten(0, 1)
+        found: list[list[int]] = (tokens if live is None else tokens[live]).tolist()
+        return found
+
+    def advance(self, chosen: Candidates, kept: Tensor | None) -> Beam:
+        """The beam of the chosen candidates, of the `kept` (B',) of the B sentences; None: all.
+
+        The state must have read all of `tokens`.
         """
-        sentences, width = self.log_probs.shape
-        # Greedy, and all are still here: every row of the state is where it belongs.
-        if width == chosen.tokens.size(1) == 1 and len(still_open) == sentences:
+        width = self.log_probs.size(1)
+        if kept is None and width == chosen.tokens.size(1) == 1:  # every row is where it belongs
             tokens = torch.cat((self.tokens, chosen.tokens[:, :, None]), dim=2)
-            return Beam(self.rows, tokens, chosen.log_probs, state)
-        kept = torch.tensor(still_open, device=self.rows.device)
-        flat = kept[:, None] * width + chosen.parents[kept]  # (B, W), into the old B * W
-        tokens = self.tokens.flatten(0, 1)[flat]  # (old B * W, T) -> (B, W, T)
-        tokens = torch.cat((tokens, chosen.tokens[kept, :, None]), dim=2)
-        return Beam(self.rows[kept], tokens, chosen.log_probs[kept], state.select(flat))
+            return self._replace(tokens=tokens, log_probs=chosen.log_probs)
+        if kept is None:
+            kept = torch.arange(len(self.rows), device=self.rows.device)
+        flat = kept[:, None] * width + chosen.parents[kept]  # (B', F), into the old B * F
+        tokens = self.tokens.flatten(0, 1)[flat]  # (old B * F, T) -> (B', F, T)
+        return Beam(
+            rows=self.rows[kept],
+            tokens=torch.cat((tokens, chosen.tokens[kept, :, None]), dim=2),
+            log_probs=chosen.log_probs[kept],
+            state=self.state.select(flat),
+            coverage=None if self.coverage is None else self.coverage.flatten(0, 1)[flat],
+            mask=self.mask[kept],
+        )
 
 
 class Candidates(NamedTuple):
-    """Hypotheses of a beam, each with one more token, best first."""
+    """Hypotheses with one more token: of all groups in one row, or group by group."""
 
-    log_probs: Tensor  # (B, K) float32
-    parents: Tensor  # (B, K) int64: which of the W hypotheses is continued
-    tokens: Tensor  # (B, K) int64: by which token
+    log_probs: Tensor  # (B, F) or (B, G, C) float32
+    parents: Tensor  # like it, int64: which of the F hypotheses is continued
+    tokens: Tensor  # like it, int64: by which token
 
-    def growing(self, beam_size: int) -> Candidates:
-        """The best that do not end here."""
-        log_probs = self.log_probs.masked_fill(self.tokens == EOS, NEVER)
-        log_probs, choice = log_probs.topk(min(beam_size, log_probs.size(1)))
-        return Candidates(log_probs, self.parents.gather(1, choice), self.tokens.gather(1, choice))
-
-
-def continuations(beam: Beam, logits: Tensor, beam_size: int, closing: Tensor) -> Candidates:
-    """The best continuations, so many that `beam_size` remain if every hypothesis ends.
-
-    `logits` (B, W, V); sentences with True in `closing` (B,) can only end. Log-probabilities are
-    those of the whole vocabulary, but PAD and BOS are never produced.
-    """
-    logits = logits.float()
-    total = logits.logsumexp(2, keepdim=True)
-    # No hypothesis has more than beam_size of the best; three more, as PAD, BOS and EOS may come.
-    values, tokens = logits.topk(min(beam_size + 3, logits.size(2)), dim=2)  # (B, W, K')
-    values = (values - total).masked_fill((tokens == PAD) | (tokens == BOS), NEVER)
-    end = torch.full_like(values, NEVER)
-    end[:, :, :1] = logits[:, :, EOS, None] - total
-    values = torch.where(closing[:, None, None], end, values)
-    tokens = torch.where(closing[:, None, None], EOS, tokens)
-
-    values = (beam.log_probs[:, :, None] + values).flatten(1)  # (B, W, K') -> (B, W * K')
-    log_probs, choice = values.topk(min(2 * beam_size, values.size(1)))
-    parents = choice // tokens.size(2)
-    return Candidates(log_probs, parents, tokens.flatten(1).gather(1, choice))
+    def pick(self, order: Tensor) -> Candidates:
+        """Those of each group that `order` (B, G, C') points at."""
+        return Candidates(*(part.gather(2, order) for part in self))
 
 
 class Finished:
-    """The best closed hypotheses of every sentence of a batch, best first; kept on the device."""
+    """The best closed hypotheses of every group of a batch, best first; kept on the device."""
 
-    def __init__(self, sentences: int, n_best: int, longest: int, device: torch.device) -> None:
-        # (A, n, longest), right-padded, and (A, n)
-        self.tokens = torch.full((sentences, n_best, longest), PAD, device=device)
-        self.scores = torch.full((sentences, n_best), NEVER, device=device)
+    def __init__(self, sentences: int, groups: int, n_best: int, longest: int) -> None:
+        self.n_best = n_best
+        # (A, G, n_best, longest), right-padded, and (A, G, n_best)
+        self.tokens = torch.full((sentences, groups, n_best, longest), PAD)
+        self.scores = torch.full((sentences, groups, n_best), NEVER)
+        self.log_probs = self.scores.clone()
 
-    def add(self, beam: Beam, best: Candidates, beam_size: int, penalty: float) -> None:
-        """Takes in the candidates that end among the `beam_size` best."""
-        best = Candidates(*(part[:, :beam_size] for part in best))
-        scores = (best.log_probs / penalty).masked_fill(best.tokens != EOS, NEVER)
+    def to(self, device: torch.device) -> Self:
+        self.tokens, self.scores = self.tokens.to(device), self.scores.to(device)
+        self.log_probs = self.log_probs.to(device)
+        return self
+
+    def add(self, beam: Beam, ended: Candidates, penalties: Penalties) -> None:
+        """Takes in the candidates that end, of (B, G, W) among the best."""
         length = beam.tokens.size(2) - 1
-        parents = best.parents[:, :, None].expand(-1, -1, length)
-        tokens = beam.tokens[:, :, 1:].gather(1, parents)  # (B, beam_size, length)
+        shape = ended.parents.shape
+        parents = ended.parents.flatten(1)  # (B, G, W) -> (B, G * W)
+        scores = ended.log_probs / penalties.length(length + 1)
+        if beam.coverage is not None:
+            covered = penalties.coverage(beam.coverage, beam.mask[:, None])  # (B, F)
+            scores = scores + covered.gather(1, parents).view(shape)
+        scores = scores.masked_fill(ended.tokens != EOS, NEVER)
+        tokens = beam.tokens[:, :, 1:].gather(1, parents[:, :, None].expand(-1, -1, length))
+        tokens = tokens.view(*shape, length)
 
-        scores = torch.cat((self.scores[beam.rows], scores), dim=1)
-        tokens = torch.cat((self.tokens[beam.rows, :, :length], tokens), dim=1)
-        scores, choice = scores.topk(self.scores.size(1))
+        scores = torch.cat((self.scores[beam.rows], scores), dim=2)
+        log_probs = torch.cat((self.log_probs[beam.rows], ended.log_probs), dim=2)
+        tokens = torch.cat((self.tokens[beam.rows, :, :, :length], tokens), dim=2)
+        scores, choice = scores.topk(self.n_best, dim=2)
         self.scores[beam.rows] = scores
-        choice = choice[:, :, None].expand(-1, -1, length)
-        self.tokens[beam.rows, :, :length] = tokens.gather(1, choice)
+        self.log_probs[beam.rows] = log_probs.gather(2, choice)
+        choice = choice[:, :, :, None].expand(-1, -1, -1, length)
+        self.tokens[beam.rows, :, :, :length] = tokens.gather(2, choice)
 
     def hypotheses(self) -> list[list[Hypothesis]]:
-        """At least one of each sentence: nothing, scored -inf, where a broken model gave NaN."""
-        rows = zip(self.tokens.tolist(), self.scores.tolist(), strict=True)
-        return [best_first(*row) or [Hypothesis([], NEVER)] for row in rows]
+        """Of each sentence, best first; at least one: nothing, scored -inf, where a broken model
+        gave NaN."""
+        tokens, scores, log_probs = (
+            part.flatten(1, 2).tolist() for part in (self.tokens, self.scores, self.log_probs)
+        )
+        rows = zip(tokens, scores, log_probs, strict=True)
+        return [_best_first(*row) or [Hypothesis([], NEVER, NEVER)] for row in rows]
 
 
-def best_first(rows: list[list[int]], scores: list[float]) -> list[Hypothesis]:
+def _best_first(
+    rows: list[list[int]], scores: list[float], log_probs: list[float]
+) -> list[Hypothesis]:
     """The places of a sentence that hold a hypothesis, without their padding."""
-    pairs = zip(rows, scores, strict=True)
-    return [
-        Hypothesis([token for token in tokens if token != PAD], score)
-        for tokens, score in pairs
+    found = [
+        Hypothesis([token for token in tokens if token != PAD], score, log_prob)
+        for tokens, score, log_prob in zip(rows, scores, log_probs, strict=True)
         if math.isfinite(score)
     ]
+    return sorted(found, key=lambda hypothesis: -hypothesis.score)
 
 
-def length_penalty(length: int, alpha: float) -> float:
-    """lp(Y) of Wu et al. 2016, equation 14; `length` counts EOS."""
-    return math.pow((5 + length) / 6, alpha)
-
-
-def beam_search(
-    model: Seq2Seq,
+def search(
+    predictor: Predictor,
     source: Tensor,
     limits: Sequence[int],
+    strategy: Strategy,
     *,
-    beam_size: int,
-    alpha: float,
+    penalties: Penalties,
     n_best: int = 1,
+    constraint: Constraint | None = None,
 ) -> list[list[Hypothesis]]:
-    """Up to `n_best` hypotheses of each sentence of `source` (A, S), best first.
+    """Up to `n_best` hypotheses of each group of each sentence of `source` (A, S), best first.
 
-    A hypothesis counts as finished when, ending in EOS, it is among the `beam_size` best; at
-    limits[a] pieces all are ended. The search of a sentence stops when nothing that still grows
-    can come among its `n_best`: not before, so that no better hypothesis of the beam is missed.
-    With `beam_size` 1 it is greedy: it stops at the first EOS.
+    A hypothesis counts as finished when, ending in EOS, it is among the W best of its group; at
+    limits[a] pieces all are ended. One that cannot come among its group's `n_best` any more is
+    given up, and not sooner, so that the search misses no better hypothesis of the beam. With
+    W = 1 it is greedy: it stops at the first EOS.
     """
-    assert n_best <= beam_size
-    device, longest = model.device, max(limits)
+    assert n_best <= strategy.width
+    device, longest = source.device, max(limits)
     limit = torch.tensor(limits, device=device)  # (A,)
-    highest = torch.tensor([length_penalty(pieces + 1, alpha) for pieces in limits], device=device)
-    beam = Beam.start(model, model.encode(source))
-    finished = Finished(len(limits), n_best, longest, device)
+    highest = torch.tensor([penalties.length(pieces + 1) for pieces in limits], device=device)
+    beam = Beam.start(predictor, source, strategy.groups, coverage=penalties.beta > 0)
+    finished = Finished(len(limits), strategy.groups, n_best, longest).to(device)
     for length in range(1, longest + 2):  # of a hypothesis that ends in this step
-        states, state = model.decoder.step(beam.tokens[:, :, -1], beam.state)
-        closing = limit[beam.rows] < length
-        best = continuations(beam, model.output(states), beam_size, closing)
-        finished.add(beam, best, beam_size, length_penalty(length, alpha))
-        growing = best.growing(beam_size)
-        worst = finished.scores[beam.rows, -1]
-        # Log-probabilities only fall, and the penalty is highest at the limit.
-        closed = growing.log_probs[:, 0] / highest[beam.rows] <= worst
-        if beam_size == 1:  # whatever else might follow the first EOS
-            closed = worst > NEVER
-        still_open = [row for row, done in enumerate(closed.tolist()) if not done]
-        if not still_open:
+        live = beam.live()
+        found = predictor.predict(
+            beam.tokens[:, :, -1], beam.state, live, need_attention=beam.coverage is not None
+        )
+        beam = beam._replace(state=found.state)
+        if beam.coverage is not None and found.attention is not None:
+            beam = beam._replace(coverage=beam.coverage + found.attention)
+        log_probs = found.logits.log_softmax(1)
+        _allow(log_probs, beam, live, limit if length > min(limits) else None)
+        places = beam.places(live, strategy.groups)
+        if constraint is not None:
+            constraint.restrict(log_probs, beam.prefixes(live), places)
+        best = continuations(strategy, log_probs, beam, live, places)
+        finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
+        growing = _growing(best, strategy.width)
+        growing = _give_up(growing, finished.scores[beam.rows], highest[beam.rows], strategy.width)
+        kept = _staying(growing)
+        if kept is not None and not len(kept):
             break
-        beam = beam.advance(growing, state, still_open)
+        chosen = Candidates(*(part.flatten(1) for part in growing))
+        beam = beam.advance(chosen, kept)
     return finished.hypotheses()
+
+
+def _allow(log_probs: Tensor, beam: Beam, live: Tensor | None, limit: Tensor | None) -> None:
+    """PAD and BOS are never produced, and beyond its `limit` (A,) a sentence only ends: what the
+    log-probabilities (n, V) were of the whole vocabulary they stay, or become -inf, in place."""
+    log_probs[:, PAD] = log_probs[:, BOS] = NEVER
+    if limit is None:
+        return
+    closing = (limit[beam.rows] < beam.tokens.size(2)).repeat_interleave(beam.log_probs.size(1))
+    closing = closing if live is None else closing[live]
+    end = log_probs[:, EOS].clone()
+    log_probs.masked_fill_(closing[:, None], NEVER)
+    log_probs[:, EOS] = end
+
+
+def continuations(
+    strategy: Strategy, log_probs: Tensor, beam: Beam, live: Tensor | None, places: Places
+) -> Candidates:
+    """The best continuations of each group, as the strategy ranks them: (B, G, C)"""
+    sentences, hypotheses = beam.log_probs.shape
+    values, tokens = strategy.propose(log_probs, places)  # (n, k)
+    if live is not None:
+        every = (sentences * hypotheses, values.size(1))
+        values = values.new_full(every, NEVER).index_copy(0, live, values)
+        tokens = tokens.new_full(every, EOS).index_copy(0, live, tokens)
+    shape = (sentences, strategy.groups, -1)
+    values = beam.log_probs.view(-1, 1) + values  # (B * F, k)
+    parents = torch.arange(hypotheses, device=values.device)[:, None].expand(-1, values.size(1))
+    candidates = Candidates(
+        values.view(shape),
+        parents.expand(sentences, -1, -1).reshape(shape),
+        tokens.view(shape),
+    )
+    return candidates.pick(strategy.rank(candidates.log_probs, candidates.tokens))
+
+
+def _growing(best: Candidates, width: int) -> Candidates:
+    """The `width` best of each group that do not end here: (B, G, width)"""
+    log_probs = best.log_probs.masked_fill(best.tokens == EOS, NEVER)
+    if log_probs.size(2) > 1:
+        # In the order of the strategy, which need not be that of the log-probabilities.
+        order = (log_probs == NEVER).int().argsort(dim=2, stable=True)[:, :, :width]
+        return best._replace(log_probs=log_probs).pick(order)
+    return best._replace(log_probs=log_probs)
+
+
+def _give_up(growing: Candidates, scores: Tensor, highest: Tensor, width: int) -> Candidates:
+    """Without the hypotheses that cannot come among the n_best of their group any more.
+
+    `scores` (B, G, n_best) of the finished ones. Log-probabilities only fall, the length penalty
+    is `highest` (B,) at the limit, and no coverage penalty is above 0.
+    """
+    worst = scores[:, :, -1:]  # (B, G, 1)
+    hopeless = growing.log_probs / highest[:, None, None] <= worst
+    if width == 1:  # whatever else might follow the first EOS
+        hopeless = worst > NEVER
+    return growing._replace(log_probs=growing.log_probs.masked_fill(hopeless, NEVER))
+
+
+def _staying(growing: Candidates) -> Tensor | None:
+    """The indices of the sentences to go on with; None: all. Those that are done may stay a while,
+    their places empty."""
+    alive = (growing.log_probs > NEVER).flatten(1).any(1)
+    kept = alive.nonzero().squeeze(1)
+    sentences = len(alive)
+    return None if 0 < len(kept) > (1 - LEAVING) * sentences else kept

@@ -11,39 +11,80 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from nmt.config import PAD, DecodingConfig
-from nmt.decoding.search import Hypothesis, beam_search
-from nmt.models.seq2seq import Seq2Seq
+from nmt.decoding.predictor import Predictor
+from nmt.decoding.search import Constraint, Hypothesis, Penalties, search
+from nmt.decoding.strategies import Beam, DiverseBeam, Sampling, Strategy
+
+# Demands on the sentences of these indices, together in a batch.
+Constrain = Callable[[Sequence[int]], Constraint]
 
 
 def translate_ids(
-    model: Seq2Seq,
+    predictor: Predictor,
     sources: Sequence[Sequence[int]],
     config: DecodingConfig,
     progress: Callable[[int], None] | None = None,
     *,
     n_best: int = 1,
+    constrain: Constrain | None = None,
 ) -> list[list[Hypothesis]]:
-    """Up to `n_best` hypotheses of each sentence, best first.
+    """Up to `n_best` different hypotheses of each sentence, best first; of samples all `n_best`.
 
     Sentences are ids that end in EOS. `progress` is told, batch by batch, how many more are done.
     """
+    drawn = config.strategy != "beam"
+    hypotheses = n_best if drawn else config.beam_size
     found: list[list[Hypothesis]] = [[] for _ in sources]
-    with evaluating(model), torch.inference_mode():
-        for batch in batches(sources, config.batch_tokens // config.beam_size):
+    with evaluating(predictor), torch.inference_mode():
+        for batch in batches(sources, config.batch_tokens // hypotheses):
             chosen = [sources[index] for index in batch]
-            hypotheses = beam_search(
-                model,
-                pad(chosen).to(model.device),
-                [longest_translation(source, config) for source in chosen],
-                beam_size=config.beam_size,
-                alpha=config.length_penalty,
-                n_best=n_best,
+            limits = [longest_translation(source, config) for source in chosen]
+            searched = search(
+                predictor,
+                pad(chosen).to(predictor.device),
+                limits,
+                pick_strategy(config, chosen, limits, n_best, predictor.device),
+                penalties=Penalties(config.length_penalty, config.coverage_penalty),
+                n_best=1 if drawn else min(n_best, config.beam_size // config.groups),
+                constraint=None if constrain is None else constrain(batch),
             )
-            for index, best in zip(batch, hypotheses, strict=True):
-                found[index] = best
+            for index, best in zip(batch, searched, strict=True):
+                found[index] = best if drawn else distinct(best)[:n_best]
             if progress is not None:
                 progress(len(batch))
     return found
+
+
+def pick_strategy(
+    config: DecodingConfig,
+    sources: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    samples: int,
+    device: torch.device,
+) -> Strategy:
+    """The strategy for the sentences of a batch."""
+    if config.strategy != "beam":
+        return Sampling(
+            samples,
+            sources,
+            max(limits) + 1,
+            temperature=config.temperature,
+            top_k=config.top_k,
+            top_p=config.top_p,
+            seed=config.seed,
+            device=device,
+        )
+    if config.groups > 1:
+        return DiverseBeam(config.groups, config.beam_size // config.groups, config.diversity)
+    return Beam(config.beam_size)
+
+
+def distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    """The first of those that say the same: groups of a beam can."""
+    first: dict[tuple[int, ...], Hypothesis] = {}
+    for each in hypotheses:
+        first.setdefault(tuple(each.tokens), each)
+    return list(first.values())
 
 
 def batches(sources: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:
@@ -71,7 +112,7 @@ def pad(sources: Sequence[Sequence[int]]) -> Tensor:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module | Predictor) -> Iterator[None]:
     """The model without dropout; its training flag is as before afterwards."""
     training = model.training
     model.eval()

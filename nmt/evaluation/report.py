@@ -12,8 +12,10 @@ from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.text import translate_lines
 from nmt.decoding.translate import evaluating
+from nmt.device import pick_precision
 from nmt.evaluation.alignment import HeadAlignment, align_heads
 from nmt.evaluation.metrics import Scores, score
+from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 
 
@@ -51,7 +53,7 @@ def evaluate(
     """
     begun = perf_counter()
     hypotheses = translate_lines(
-        model,
+        in_precision(model, pick_precision(decoding.precision, model.device)),
         split.source,
         decoding,
         encode=tokenizers.source.encode,

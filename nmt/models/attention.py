@@ -22,6 +22,8 @@ from nmt.models.dropout import Dropout
 from nmt.models.products import attend
 from nmt.models.scores import Score, build_score
 
+FEW = 8  # queries
+
 
 class KeyValue(NamedTuple):
     """Keys and values of a memory, projected once, appended to, selected from."""
@@ -74,15 +76,17 @@ class Attention(nn.Module):
         self.dropout = Dropout(dropout)
         self.rotary = rotary
 
-    def project(self, memory: Tensor, offset: int = 0) -> KeyValue:
+    def project(self, memory: Tensor, positions: Tensor | None = None) -> KeyValue:
         """`memory` (B, K, M) -> its keys and values: once a sentence, or for each new token.
 
-        `offset` is the position of the first key, which only `rotary` looks at.
+        Only `rotary` looks at the `positions` (K,) of the keys; None: they count from 0.
         """
         key = self._split(self.key_proj(memory))
         # Where values are the memory itself, mixed precision would convert it at every use.
         value = self._split(self.value_proj(memory)).to(key.dtype)
-        return KeyValue(rotate(key, offset) if self.rotary else key, value)
+        if self.rotary:
+            key = rotate(key, _positions(0, key) if positions is None else positions)
+        return KeyValue(key, value)
 
     def forward(
         self,
@@ -91,16 +95,23 @@ class Attention(nn.Module):
         *,
         mask: Tensor | None = None,
         causal: bool = False,
+        positions: Tensor | None = None,
         need_weights: bool = False,
     ) -> Attended:
-        """`query` (B, Q, N) attends to the memory where `mask` (B, K) bool is True.
+        """`query` (B, Q, N) attends to the memory where `mask` bool is True: (B, K) for all queries
+        of an entry of the batch, or (B, Q, K). A `mask` of floats, 0 or -inf, is added to the
+        scores.
 
-        With `causal` the queries are the last Q of the K positions, and none looks ahead. Every
-        query must have at least one key that it may see.
+        With `causal` the queries are the last Q of the K keys, and none looks ahead; so they are,
+        for `rotary`, where their `positions` (Q,) are not given. Every query must have at least one
+        key that it may see.
         """
         queries = self._split(self.query_proj(query))  # (B, Q, N) -> (B, H, Q, D)
         if self.rotary:
-            queries = rotate(queries, memory.key.size(2) - query.size(1))
+            first = memory.key.size(2) - query.size(1)
+            queries = rotate(
+                queries, _positions(first, queries) if positions is None else positions
+            )
         seen = _visible(mask, causal, query.size(1), memory.key.size(2), query.device)
         weights = None
         if self.score.scale is not None and self._fused(queries, need_weights):
@@ -112,8 +123,11 @@ class Attention(nn.Module):
         return Attended(self.output_proj(joined), weights if need_weights else None)
 
     def _fused(self, queries: Tensor, need_weights: bool) -> bool:
-        # `attend` copies all keys: too much for one query at a time, as a recurrent decoder has.
-        return not need_weights and (not _trains_on_cpu(queries) or queries.size(2) > 1)
+        if need_weights or queries.is_cuda:
+            return not need_weights
+        # On a CPU, `attend` copies all keys, too much for one query at a time, as a recurrent
+        # decoder has; and the library's kernel is the slower one where the queries are few.
+        return queries.size(2) > 1 if torch.is_grad_enabled() else queries.size(2) >= FEW
 
     def _attend_fused(
         self, queries: Tensor, memory: KeyValue, seen: Tensor | None, scale: float
@@ -128,7 +142,8 @@ class Attention(nn.Module):
     def _weights(self, queries: Tensor, memory: KeyValue, seen: Tensor | None) -> Tensor:
         scores = self.score(queries, memory.key)
         if seen is not None:
-            scores = scores.masked_fill(~seen, -math.inf)
+            hidden = seen.dtype == torch.bool
+            scores = scores.masked_fill(~seen, -math.inf) if hidden else scores + seen
         return torch.softmax(scores, dim=-1, dtype=torch.float32)
 
     def _split(self, x: Tensor) -> Tensor:
@@ -146,15 +161,14 @@ class Attention(nn.Module):
         return cls(built, heads=heads, dropout=dropout, rotary=rotary, **projections)
 
 
-def rotate(x: Tensor, offset: int) -> Tensor:
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Turns each pair of features by an angle that grows with the position (Su et al. 2021).
 
-    `x` (B, H, T, D) with even D; the first of the T tokens stands at position `offset`.
+    `x` (B, H, T, D) with even D, its T tokens at `positions` (T,).
     """
     half = x.size(-1) // 2
-    position = torch.arange(offset, offset + x.size(2), device=x.device, dtype=torch.float32)
     speed = 10_000.0 ** -(torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = position[:, None] * speed  # (T, D / 2)
+    angle = positions.float()[:, None] * speed  # (T, D / 2)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
@@ -164,11 +178,18 @@ def _trains_on_cpu(x: Tensor) -> bool:
     return not x.is_cuda and torch.is_grad_enabled()
 
 
+def _positions(first: int, x: Tensor) -> Tensor:
+    """Of the tokens of `x` (B, H, T, D), which follow each other."""
+    return torch.arange(first, first + x.size(2), device=x.device)
+
+
 def _visible(
     mask: Tensor | None, causal: bool, queries: int, keys: int, device: torch.device
 ) -> Tensor | None:
     """What may be attended to, True, as it broadcasts to (B, H, Q, K); None: everything."""
-    seen = None if mask is None else mask[:, None, None, :]  # (B, K) -> (B, 1, 1, K)
+    seen = mask
+    if mask is not None:  # (B, K) -> (B, 1, 1, K), (B, Q, K) -> (B, 1, Q, K)
+        seen = mask[:, None, None] if mask.dim() == 2 else mask[:, None]
     if causal and queries > 1:
         # The last query sees all keys. `is_causal` would line up the first query with the first
         # key, which is right only for a square.

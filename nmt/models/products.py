@@ -29,8 +29,8 @@ def attend(
     """softmax(scale * query . key) value, as `F.scaled_dot_product_attention` gives it.
 
     query (B, H, Q, D), key (B, H, K, D), value (B, H, K, E), all of one type -> (B, H, Q, E).
-    `seen`, True where a key may be attended to, broadcasts to (B, H, Q, K). The softmax is made at
-    least in float32; `dropout` of its weights is rounded as in `Dropout`.
+    `seen`, True (or 0, and else -inf) where a key may be attended to, broadcasts to (B, H, Q, K).
+    The softmax is made at least in float32; `dropout` of its weights is rounded as in `Dropout`.
     """
     context: Tensor = _Attend.apply(query, key, value, seen, scale, dropout)  # type: ignore[no-untyped-call]
     return context
@@ -122,6 +122,7 @@ def _hidden(seen: Tensor | None, queries: int, keys: int) -> Tensor | None:
         if not more_keys:
             return None
         seen = torch.ones(1, keys, dtype=torch.bool)
+    seen = seen if seen.dtype == torch.bool else seen == 0
     hidden = F.pad(~seen, (0, more_keys), value=True)
     if seen.size(-2) == 1:  # the same for all queries
         return hidden

@@ -17,7 +17,7 @@ from nmt.models.attention import Attention, KeyValue
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers
 from nmt.models.scores import build_score
-from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq
+from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 
 class RNNEncoder(nn.Module):
@@ -93,8 +93,8 @@ class LSTMCell(Cell):
         return torch.cat([torch.sigmoid(out) * torch.tanh(cell), cell], dim=-1)
 
 
-class Stepped(NamedTuple):
-    """What one step of the decoder gives."""
+class Recurred(NamedTuple):
+    """What one step of the recurrence gives."""
 
     output: Tensor  # (B, W, N) of the top layer
     context: Tensor  # (B, W, M)
@@ -164,13 +164,16 @@ class RNNDecoder(Decoder[RNNState]):
         hidden = torch.tanh(self.initial(backward))[:, None]  # (B, 1, L * C)
         return RNNState(hidden, self.attention.project(memory.states), memory.mask)
 
-    def step(self, tokens: Tensor, state: RNNState) -> tuple[Tensor, RNNState]:
+    def step(
+        self, tokens: Tensor, state: RNNState, need_weights: bool = False
+    ) -> Stepped[RNNState]:
         embedded = self.dropout(self.embedding(tokens))  # (B, W, E)
-        stepped = self._advance(self.embedding_proj(embedded), state, need_weights=False)
-        states = self._read_out(stepped.output, embedded, stepped.context)
-        return states, state._replace(hidden=stepped.hidden)
+        recurred = self._advance(self.embedding_proj(embedded), state, need_weights)
+        states = self._read_out(recurred.output, embedded, recurred.context)
+        weights = None if recurred.weights is None else recurred.weights[:, None]
+        return Stepped(states, state._replace(hidden=recurred.hidden), weights)
 
-    def _advance(self, inputs: Tensor, state: RNNState, need_weights: bool) -> Stepped:
+    def _advance(self, inputs: Tensor, state: RNNState, need_weights: bool) -> Recurred:
         """`inputs` (B, W, G), the projected embedding of the last token of each hypothesis."""
         layers = state.hidden.chunk(len(self.cells), dim=-1)
         query = layers[0][..., : self.width]
@@ -182,7 +185,7 @@ class RNNDecoder(Decoder[RNNState]):
             below = self.dropout(hidden[-1][..., : self.width])
             hidden.append(cell(project(below), before))
         output = hidden[-1][..., : self.width]
-        return Stepped(output, context, torch.cat(hidden, dim=-1), weights)
+        return Recurred(output, context, torch.cat(hidden, dim=-1), weights)
 
     def _read_out(self, outputs: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
         """(B, T, N), (B, T, E), (B, T, M) -> (B, T, E), what the vocabulary projection reads."""

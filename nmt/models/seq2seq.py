@@ -13,8 +13,11 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nmt.config import PAD
+
+CHUNK = 1024  # rows of logits that exist at once where translations are scored
 
 
 class Memory(NamedTuple):
@@ -48,6 +51,22 @@ class Decoded(NamedTuple):
     weights: Tensor | None  # (B, L, H, T, S) cross-attention, where asked for
 
 
+class Stepped(NamedTuple, Generic[StateT]):
+    """What reading one more token of each hypothesis gives."""
+
+    states: Tensor  # (B, W, N), from which the next token is predicted
+    state: StateT
+    weights: Tensor | None  # (B, L, H, W, S) cross-attention, where asked for
+
+
+class Prediction(NamedTuple):
+    """What may come next, of the n hypotheses that were asked about."""
+
+    logits: Tensor  # (n, V) float32
+    state: State
+    attention: Tensor | None  # (B, W, S) mean of all layers and heads, where asked for
+
+
 class Decoder(nn.Module, Generic[StateT]):
     """The interface of a decoder and its `State`; `RNNDecoder` and `TransformerDecoder` fill it."""
 
@@ -62,8 +81,8 @@ class Decoder(nn.Module, Generic[StateT]):
         """The state before the first token, with one hypothesis of each sentence (W = 1)."""
         raise NotImplementedError
 
-    def step(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
-        """Reads one token of each hypothesis: (B, W) int64 -> states (B, W, N), next state."""
+    def step(self, tokens: Tensor, state: StateT, need_weights: bool = False) -> Stepped[StateT]:
+        """Reads one token of each hypothesis: `tokens` (B, W) int64."""
         raise NotImplementedError
 
 
@@ -90,9 +109,40 @@ class Seq2Seq(nn.Module):
         assert isinstance(decoded, Decoded)
         return decoded
 
+    def start(self, source: Tensor) -> State:
+        """The state of one hypothesis of each sentence of `source` (B, S), before any token."""
+        state: State = self.decoder.start(self.encode(source))
+        return state
+
+    def predict(
+        self, tokens: Tensor, state: State, live: Tensor | None, *, need_attention: bool = False
+    ) -> Prediction:
+        """Reads one token of each hypothesis, `tokens` (B, W), and says what may come next.
+
+        `live` (n,) int64 holds those of the B * W hypotheses to be asked about; None: all.
+        """
+        states, after, weights = self.decoder.step(tokens, state, need_attention)
+        asked = states.flatten(0, 1)  # (B, W, N) -> (B * W, N)
+        logits = self.output(asked if live is None else asked[live])
+        attention = None if weights is None else weights.mean((1, 2))
+        return Prediction(logits.float(), after, attention)
+
+    def token_log_probs(self, source: Tensor, target: Tensor) -> Tensor:
+        """log p of each token of `target` (B, T), BOS first, but BOS: (B, T - 1) float32, 0 for
+        PAD."""
+        tokens, labels = target[:, :-1], target[:, 1:]
+        there = labels != PAD
+        states = torch.split(self(source, tokens).states[there], CHUNK)  # (CHUNK, N) each
+        found = [
+            -F.cross_entropy(self.output(part).float(), wanted, reduction="none")
+            for part, wanted in zip(states, torch.split(labels[there], CHUNK), strict=True)
+        ]
+        log_probs = torch.zeros(labels.shape, device=labels.device)
+        return log_probs.masked_scatter(there, torch.cat(found))
+
     @property
     def device(self) -> torch.device:
-        return self.output.weight.device
+        return next(self.parameters()).device
 
 
 def count_parameters(module: nn.Module) -> int:

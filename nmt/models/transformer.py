@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from nmt.config import TransformerConfig
 from nmt.models.attention import Attended, Attention, KeyValue
+from nmt.models.cache import Cache
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers, for_products
-from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq
+from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 
 class Residual(nn.Module):
@@ -59,20 +60,21 @@ class Embedding(nn.Module):
         self.sinusoids = sinusoids
         self.dropout = Dropout(dropout)
 
-    def forward(self, tokens: Tensor, offset: int = 0) -> Tensor:
-        """`tokens` (B, T), the first at position `offset` -> (B, T, N)"""
+    def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
+        """`tokens` (B, T) at `positions` (T,), which count from 0 if None -> (B, T, N)"""
         width = self.tokens.embedding_dim
         x = self.tokens(tokens) * math.sqrt(width)
         if self.sinusoids:
-            x = x + sinusoids(tokens.size(1), width, offset=offset, device=tokens.device)
+            if positions is None:
+                positions = torch.arange(tokens.size(1), device=tokens.device)
+            x = x + sinusoids(positions, width).to(x.dtype)
         return for_products(self.dropout(x))
 
 
-def sinusoids(length: int, width: int, *, offset: int, device: torch.device) -> Tensor:
-    """Position encodings (length, width) of Vaswani et al. 2017, section 3.5."""
-    position = torch.arange(offset, offset + length, device=device, dtype=torch.float32)
-    pairs = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    angle = position[:, None] * 10_000.0 ** -(pairs / width)  # (length, width / 2)
+def sinusoids(positions: Tensor, width: int) -> Tensor:
+    """Encodings (T, width) of `positions` (T,): Vaswani et al. 2017, section 3.5."""
+    pairs = torch.arange(0, width, 2, device=positions.device, dtype=torch.float32)
+    angle = positions.float()[:, None] * 10_000.0 ** -(pairs / width)  # (T, width / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
@@ -104,14 +106,22 @@ class DecoderLayer(nn.Module):
         self.feedforward = _feedforward(config)
         self.around_self, self.around_source, self.around_feedforward = _residuals(config, 3)
 
-    def attend_self(self, x: Tensor, past: KeyValue | None) -> tuple[Tensor, KeyValue]:
-        """x (R, T, N) behind the tokens of `past` -> (R, T, N) and the keys of all of them."""
+    def attend_self(self, x: Tensor) -> Tensor:
+        """x (B, T, N), none of the T looking ahead -> (B, T, N)"""
         inner = self.around_self.enter(x)
-        offset = 0 if past is None else past.key.size(2)
-        new = self.self_attention.project(inner, offset)
-        present = new if past is None else past.append(new)
-        attended = self.self_attention(inner, present, causal=True)
-        return self.around_self.leave(x, attended.context), present
+        attended = self.self_attention(inner, self.self_attention.project(inner), causal=True)
+        return self.around_self.leave(x, attended.context)
+
+    def attend_own(
+        self, x: Tensor, cache: Cache, layer: int, positions: Tensor
+    ) -> tuple[Tensor, Cache]:
+        """x (B, W, N), a token of each of W hypotheses -> (B, W, N), each having seen its own
+        tokens in this `layer` of the cache; and the cache with the new ones."""
+        inner = self.around_self.enter(x)
+        new = self.self_attention.project(inner, positions)
+        seen, cache = cache.write(layer, new)
+        attended = self.self_attention(inner, seen, mask=cache.own, positions=positions)
+        return self.around_self.leave(x, attended.context), cache
 
     def attend_source(
         self, x: Tensor, source: KeyValue, mask: Tensor, need_weights: bool = False
@@ -144,21 +154,20 @@ class TransformerEncoder(nn.Module):
 
 
 class TransformerState(NamedTuple):
-    """Keys and values of each layer: of the source once a sentence, of the target by hypothesis."""
+    """Keys and values, once a sentence: of the source, and of what its hypotheses have read."""
 
     source: tuple[KeyValue, ...]  # L of (B, H, S, D)
-    mask: Tensor  # (B, S) bool
-    target: tuple[KeyValue, ...]  # L of (B * W, H, T, D); empty before the first token
+    mask: Tensor  # (B, 1, S): 0, and -inf for padding
+    target: Cache
+    length: int  # tokens of each hypothesis
 
     def select(self, rows: Tensor) -> TransformerState:
-        sentences, flat = self.mask.size(0), rows.flatten()
-        source, mask = self.source, self.mask
-        if rows.size(0) < sentences:  # else none has left, and the source keys stay where they are
-            beam = self.target[0].key.size(0) // sentences if self.target else 1
-            kept = rows[:, 0] // beam
-            source = tuple(layer.select(kept) for layer in source)
-            mask = mask[kept]
-        return TransformerState(source, mask, tuple(layer.select(flat) for layer in self.target))
+        target = self.target.select(rows)
+        if rows.size(0) == len(self.mask):
+            return self._replace(target=target)
+        kept = rows[:, 0] // self.target.own.size(1)
+        source = tuple(layer.select(kept) for layer in self.source)
+        return self._replace(source=source, mask=self.mask[kept], target=target)
 
 
 class TransformerDecoder(Decoder[TransformerState]):
@@ -174,7 +183,7 @@ class TransformerDecoder(Decoder[TransformerState]):
         x = self.embedding(tokens)
         maps = []
         for layer in self.layers:
-            x, _ = layer.attend_self(x, None)
+            x = layer.attend_self(x)
             source = layer.cross_attention.project(memory.states)
             x, weights = layer.attend_source(x, source, memory.mask, need_weights)
             maps += [] if weights is None else [weights]
@@ -182,21 +191,24 @@ class TransformerDecoder(Decoder[TransformerState]):
 
     def start(self, memory: Memory) -> TransformerState:
         source = tuple(layer.cross_attention.project(memory.states) for layer in self.layers)
-        return TransformerState(source, memory.mask, ())
+        mask = torch.zeros(memory.mask.shape, device=memory.mask.device)
+        mask = mask.masked_fill_(~memory.mask, -math.inf)[:, None]
+        return TransformerState(source, mask, Cache.start(len(mask), mask.device), 0)
 
-    def step(self, tokens: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        offset = state.target[0].key.size(2) if state.target else 0
-        x = self.embedding(tokens.flatten()[:, None], offset)  # (B, W) -> (B * W, 1, N)
-        pasts = state.target or (None,) * len(self.layers)
-        presents = []
-        for layer, past, source in zip(self.layers, pasts, state.source, strict=True):
-            x, present = layer.attend_self(x, past)
-            beam = x.view(*tokens.shape, -1)  # (B * W, 1, N) -> (B, W, N): the beam is the queries
-            x = layer.attend_source(beam, source, state.mask).context
-            x = x.flatten(0, 1)[:, None]  # (B, W, N) -> (B * W, 1, N)
-            presents.append(present)
-        states = self.norm(x).view(*tokens.shape, -1)  # (B * W, 1, N) -> (B, W, N)
-        return states, state._replace(target=tuple(presents))
+    def step(
+        self, tokens: Tensor, state: TransformerState, need_weights: bool = False
+    ) -> Stepped[TransformerState]:
+        # The new tokens of all hypotheses stand at the same place.
+        positions = torch.full((tokens.size(1),), state.length, device=tokens.device)  # (W,)
+        x = self.embedding(tokens, positions)  # (B, W) -> (B, W, N)
+        mask = state.mask.expand(-1, tokens.size(1), -1)
+        cache, maps = state.target.with_room(), []
+        for index, (layer, source) in enumerate(zip(self.layers, state.source, strict=True)):
+            x, cache = layer.attend_own(x, cache, index, positions)
+            x, weights = layer.attend_source(x, source, mask, need_weights)
+            maps += [] if weights is None else [weights]
+        after = state._replace(target=cache, length=state.length + 1)
+        return Stepped(self.norm(x), after, torch.stack(maps, dim=1) if need_weights else None)
 
 
 def build_transformer(

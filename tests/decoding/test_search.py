@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nmt.config import BOS, EOS, PAD, UNK
-from nmt.decoding import Hypothesis, beam_search
-from nmt.decoding.search import length_penalty
-from nmt.models.seq2seq import Decoder, Memory, Seq2Seq
+from nmt.decoding import Hypothesis
+from nmt.decoding.search import Penalties
+from nmt.decoding.search import search as search_batch
+from nmt.decoding.strategies import Beam
+from nmt.models.seq2seq import Decoder, Memory, Seq2Seq, Stepped
 
 VOCABULARY = 6  # PAD, UNK, BOS, EOS and two words: three tokens that go on
 
@@ -45,11 +47,13 @@ class ToyDecoder(Decoder):
     def start(self, memory: Memory) -> ToyState:
         return ToyState(memory.states.long().sum((1, 2))[:, None] % 10_007)
 
-    def step(self, tokens: Tensor, state: ToyState) -> tuple[Tensor, ToyState]:
+    def step(
+        self, tokens: Tensor, state: ToyState, need_weights: bool = False
+    ) -> Stepped[ToyState]:
         self.steps += 1
         codes = (state.codes * 31 + tokens * 7 + 1) % 10_007
         waves = torch.sin(codes[:, :, None] * torch.arange(1.0, VOCABULARY + 1))
-        return (3 * waves + self.bias).to(self.dtype), ToyState(codes)
+        return Stepped((3 * waves + self.bias).to(self.dtype), ToyState(codes), None)
 
 
 def toy(bias: Sequence[float] = (0.0,) * VOCABULARY, dtype: torch.dtype = torch.float32) -> Seq2Seq:
@@ -67,17 +71,28 @@ SOURCES = [[4, EOS], [5, 5, EOS], [4, 5, 5, EOS], [5, EOS], [EOS], [4] * 9 + [EO
 
 
 def search(
-    model: Seq2Seq, sources: Sequence[Sequence[int]], limits: Sequence[int], **settings: float
+    model: Seq2Seq,
+    sources: Sequence[Sequence[int]],
+    limits: Sequence[int],
+    *,
+    beam_size: int,
+    alpha: float,
+    n_best: int = 1,
 ) -> list[list[Hypothesis]]:
     longest = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (longest - len(source))] for source in sources])
-    return beam_search(model, rows, limits, **settings)  # type: ignore[arg-type]
+    penalties = Penalties(alpha)
+    return search_batch(model, rows, limits, Beam(beam_size), penalties=penalties, n_best=n_best)
+
+
+def length_penalty(length: int, alpha: float) -> float:
+    return Penalties(alpha).length(length)
 
 
 def next_log_probs(model: Seq2Seq, source: Sequence[int], prefix: Sequence[int]) -> list[float]:
     state = model.decoder.start(model.encode(torch.tensor([source])))
     for token in (BOS, *prefix):
-        states, state = model.decoder.step(torch.tensor([[token]]), state)
+        states, state, _ = model.decoder.step(torch.tensor([[token]]), state)
     found: list[float] = model.output(states)[0, 0].float().log_softmax(0).tolist()
     return found
 
@@ -214,7 +229,7 @@ def test_pad_and_bos_are_never_produced(beam_size: int) -> None:
 
 def test_a_broken_model_gives_nothing_rather_than_an_endless_search() -> None:
     found = search(toy(biased(eos=math.nan)), SOURCES, [4] * 6, beam_size=3, alpha=1.0)
-    assert found == [[Hypothesis([], -math.inf)]] * 6
+    assert found == [[Hypothesis([], -math.inf, -math.inf)]] * 6
 
 
 def test_the_length_penalty_is_the_papers() -> None:

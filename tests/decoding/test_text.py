@@ -33,7 +33,7 @@ def reversing_search(monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(len(ids) > 1 for ids in sources)
         if progress is not None:
             progress(len(sources))
-        return [[Hypothesis(list(reversed(ids[:-1])), 0.0)] for ids in sources]
+        return [[Hypothesis(list(reversed(ids[:-1])), 0.0, 0.0)] for ids in sources]
 
     monkeypatch.setattr("nmt.decoding.text.translate_ids", search)
 

@@ -9,7 +9,7 @@ import torch
 
 from nmt.config import BOS, EOS, PAD, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
 from nmt.decoding import translate_ids
-from nmt.decoding.search import length_penalty
+from nmt.decoding.search import Penalties
 from nmt.decoding.translate import batches, evaluating
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
@@ -69,12 +69,13 @@ def test_the_score_is_the_log_probability_of_teacher_forcing(model: Seq2Seq) -> 
     model.eval()
     for source, hypotheses in zip(sources, found, strict=True):
         assert len(hypotheses) == 3
-        for tokens, score in hypotheses:
+        for tokens, score, log_prob in hypotheses:
             labels = torch.tensor([*tokens, EOS])
             states = model(torch.tensor([source]), torch.tensor([[BOS, *tokens]])).states
             log_probs = model.output(states)[0].log_softmax(-1)
             total = log_probs.gather(1, labels[:, None]).sum().item()
-            expected = total / length_penalty(len(labels), CONFIG.length_penalty)
+            assert log_prob == pytest.approx(total, abs=1e-4)
+            expected = total / Penalties(CONFIG.length_penalty).length(len(labels))
             assert score == pytest.approx(expected, abs=1e-4)
 
 

@@ -152,6 +152,7 @@ def test_fused_is_explicit(
         return fused(*arguments, **options)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
+    monkeypatch.setattr("nmt.models.attention.FEW", 1)
     with torch.no_grad():
         explicit = module(x, memory, mask=mask, causal=causal, need_weights=True).context
         assert not calls
@@ -161,6 +162,23 @@ def test_fused_is_explicit(
     trained = module(x, memory, mask=mask, causal=causal)
     assert len(calls) == 1, "the fused kernel's backward is slow on a CPU"
     close(trained.context, explicit, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("queries", [3, 9])
+def test_a_mask_of_every_query_may_be_added_to_the_scores(score: str, queries: int) -> None:
+    module = attention(score)
+    x, memory = words(B, queries), module.project(words(B, K))
+    seen = torch.rand(B, queries, K) > 0.5
+    seen[:, :, 0] = True
+    added = torch.zeros(seen.shape).masked_fill(~seen, -math.inf)
+    for grad in (False, True):
+        with torch.set_grad_enabled(grad):
+            found = [module(x, memory, mask=mask).context for mask in (seen, added)]
+        close(*found, rtol=1e-5, atol=1e-6)
+    for row in range(queries):
+        alone = module(x[:, row, None], memory, mask=seen[:, row]).context
+        close(found[0][:, row, None], alone, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -174,7 +192,7 @@ def test_causal_with_cached_keys_is_the_end_of_the_square(
     old, new = x[:, :-queries], x[:, -queries:]
     with torch.no_grad():
         whole = module(x, module.project(x), causal=True, need_weights=True)
-        cached = module.project(old).append(module.project(new, K - queries))
+        cached = module.project(old).append(module.project(new, torch.arange(K - queries, K)))
         found = module(new, cached, causal=True, need_weights=need_weights)
     close(found.context, whole.context[:, -queries:], rtol=1e-5, atol=1e-6)
     if need_weights:
@@ -250,20 +268,24 @@ def test_dropout_leaves_out_weights_in_training_only() -> None:
 def test_rotary_scores_depend_on_the_distance_alone(width: int) -> None:
     query, key = torch.randn(2, 1, 1, 1, width, dtype=torch.float64)
 
+    def at(position: int) -> Tensor:
+        return torch.tensor([position])
+
     def product(i: int, j: int) -> Tensor:
-        return (rotate(query, i) * rotate(key, j)).sum()
+        return (rotate(query, at(i)) * rotate(key, at(j))).sum()
 
     close(product(9, 4), product(105, 100), rtol=1e-4, atol=1e-5)
     close(product(4, 9), product(100, 105), rtol=1e-4, atol=1e-5)
     assert not torch.isclose(product(9, 4), product(9, 6), rtol=1e-3)
-    close(rotate(query, 0), query)
-    close(rotate(query, 77).norm(), query.norm(), rtol=1e-5, atol=1e-6)
+    close(rotate(query, at(0)), query)
+    close(rotate(query, at(77)).norm(), query.norm(), rtol=1e-5, atol=1e-6)
 
 
 def test_rotary_step_by_step_is_all_at_once() -> None:
     x = torch.randn(B, HEADS, K, 4)
-    steps = [rotate(x[:, :, i : i + 1], i) for i in range(K)]
-    close(torch.cat(steps, dim=2), rotate(x, 0))
+    places = torch.arange(K)
+    steps = [rotate(x[:, :, i : i + 1], places[i : i + 1]) for i in range(K)]
+    close(torch.cat(steps, dim=2), rotate(x, places))
 
 
 def test_keys_are_appended_and_selected() -> None:

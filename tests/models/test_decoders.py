@@ -75,7 +75,7 @@ def read(model: Seq2Seq, memory: Memory, prefixes: Sequence[Sequence[int]]) -> t
     """The last state of each of B prefixes, one token at a time, and what the decoder remembers."""
     state = model.decoder.start(memory)
     for tokens in torch.tensor(prefixes).T:
-        states, state = model.decoder.step(tokens[:, None], state)
+        states, state, _ = model.decoder.step(tokens[:, None], state)
     return states, state
 
 
@@ -87,7 +87,7 @@ def test_step_by_step_is_teacher_forcing(build: Build, name: str, knobs: Knobs) 
         state = model.decoder.start(memory)
         steps = []
         for column in TARGET.T:
-            states, state = model.decoder.step(column[:, None], state)
+            states, state, _ = model.decoder.step(column[:, None], state)
             steps.append(states)
         close(torch.cat(steps, dim=1), model(SOURCE, TARGET).states)
     with torch.enable_grad():
@@ -119,23 +119,23 @@ def check_selection(model: Seq2Seq) -> None:
     states, state = read(model, memory, [[BOS]] * 3)
     # None leaves: the first of each sentence three times.
     state = state.select(torch.tensor([[0] * 3, [1] * 3, [2] * 3]))
-    states, state = step(torch.tensor([[5, 6, 7], [8, 9, 10], [11, 12, 13]]), state)
+    states, state, _ = step(torch.tensor([[5, 6, 7], [8, 9, 10], [11, 12, 13]]), state)
     assert states.shape[:2] == (3, 3)
     # Sentence 1 leaves; of the others remain hypotheses 2 and 0, and 1 twice.
     kept = state.select(torch.tensor([[2, 0], [7, 7]]))
-    states, kept = step(torch.tensor([[14, 15], [16, 17]]), kept)
+    states, kept, _ = step(torch.tensor([[14, 15], [16, 17]]), kept)
     prefixes = [[[BOS, 7, 14], [BOS, 5, 15]], [[BOS, 12, 16], [BOS, 12, 17]]]
     for row, sentence in enumerate((0, 2)):
         for place in range(2):
             alone, _ = read(model, rows(memory, sentence), [prefixes[row][place]])
             close(states[row, place], alone[0, 0])
     # One sentence and one hypothesis of it are left.
-    states, _ = step(torch.tensor([[18]]), kept.select(torch.tensor([[3]])))
+    states, _, _ = step(torch.tensor([[18]]), kept.select(torch.tensor([[3]])))
     alone, _ = read(model, rows(memory, 2), [[BOS, 12, 17, 18]])
     close(states, alone)
     # A state is a value: the one before can go on as well, all its hypotheses in another order.
     back = state.select(torch.tensor([[1, 0, 2], [5, 4, 3], [6, 8, 7]]))
-    states, _ = step(torch.tensor([[14, 15, 16]] * 3), back)
+    states, _, _ = step(torch.tensor([[14, 15, 16]] * 3), back)
     last = [[6, 5, 7], [10, 9, 8], [11, 13, 12]]
     for sentence, place in product(range(3), range(3)):
         prefix = [BOS, last[sentence][place], 14 + place]
@@ -152,7 +152,7 @@ def test_sentences_can_leave_before_the_first_token(build: Build, name: str, kno
     model = build(name, **knobs)
     memory = model.encode(SOURCE)
     state = model.decoder.start(memory).select(torch.tensor([[1], [2]]))
-    states, _ = model.decoder.step(torch.tensor([[BOS], [BOS]]), state)
+    states, _, _ = model.decoder.step(torch.tensor([[BOS], [BOS]]), state)
     close(states[0], read(model, rows(memory, 1), [[BOS]])[0][0])
 
 

@@ -1,0 +1,71 @@
+"""A trained model in the number format that translates soonest: bf16, or 8-bit integers.
+
+R rows, N inputs, M outputs of a linear layer.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from nmt.config import require
+from nmt.models.seq2seq import Seq2Seq
+
+
+def in_precision(model: Seq2Seq, precision: str) -> Seq2Seq:
+    """The model itself for fp32, else a copy whose matrix products are bf16 or int8.
+
+    Normalisations, softmax and sums stay float32. Raises `UserError` for int8 on a GPU.
+    """
+    if precision == "fp32":
+        return model
+    require(
+        precision != "int8" or model.device.type == "cpu",
+        f"decoding.precision=int8 is for CPUs, but the model is on {model.device}; use bf16 there",
+    )
+    model = copy.deepcopy(model)
+    for module in list(model.modules()):
+        if precision == "int8":
+            for name, child in module.named_children():
+                if isinstance(child, nn.Linear):
+                    setattr(module, name, Int8Linear(child))
+        elif isinstance(module, nn.Linear | nn.Embedding | nn.RNNBase):
+            module.bfloat16()
+    return model
+
+
+class Int8Linear(nn.Module):
+    """A linear layer whose products are of 8-bit integers (Jacob et al. 2018, section 2), with a
+    scale for each output of the weights and for each row of the input.
+
+    Sums of integers are exact, so a row's result does not depend on the rows beside it.
+    """
+
+    weight: Tensor  # (N, M) int8
+    scale: Tensor  # (M,) float32
+    bias: Tensor  # (M,) float32
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        whole = linear.weight.detach().float()
+        weight, scale = _quantize(whole)
+        bias = torch.zeros(len(whole)) if linear.bias is None else linear.bias.detach().float()
+        self.register_buffer("weight", weight.t())
+        self.register_buffer("scale", scale.squeeze(1))
+        self.register_buffer("bias", bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., N) -> (..., M) float32"""
+        rows, scale = _quantize(x.flatten(0, -2))
+        sums = torch._int_mm(rows, self.weight)  # (R, M) int32
+        out = torch.addcmul(self.bias, sums.float().mul_(scale), self.scale)
+        return out.view(*x.shape[:-1], self.out_features)
+
+
+def _quantize(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(R, N) -> 8-bit integers and the scale (R, 1) of each row."""
+    scale = x.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+    return (x / scale).round_().to(torch.int8), scale
