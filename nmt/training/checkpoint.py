@@ -1,35 +1,48 @@
 """A run is a directory, and this is how it is written and read.
 
-    config.yaml  tokenizer.model  metrics.jsonl  summary.json
-    checkpoints/<step>/model.safetensors, training.pt
-    checkpoints/averaged/model.safetensors
+    config.yaml  tokenizer.model  checksums.json  metrics.jsonl  summary.json  lock
+    checkpoints/<step>/model.safetensors, training.pt, checksums.json
+    checkpoints/averaged/: the same
     checkpoints/best, checkpoints/last: files that name one of the folders
+    checkpoints/<step>.damaged/: what was found damaged and set aside
 
 It is self-contained and movable. Reading one that a stranger made runs none of their code:
-safetensors, YAML through the schema, `torch.load(weights_only=True)`.
+safetensors, YAML through the schema, `torch.load(weights_only=True)`; nothing outside is read.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import shutil
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
-from nmt.compose import run_config
+from nmt.compose import run_config, save_config
 from nmt.config import Config, UserError, require
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
-from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.files import (
+    CHECKSUMS,
+    check_inside,
+    checksums,
+    clean_up,
+    damage,
+    flush,
+    write_folder,
+    write_whole,
+)
+from nmt.training.weights import WEIGHTS, restore_model, weights_file
 
-WEIGHTS, TRAINING = "model.safetensors", "training.pt"
+log = logging.getLogger(__name__)
+
+TRAINING, CONFIG = "training.pt", "config.yaml"
 
 
 class Run(NamedTuple):
@@ -54,10 +67,13 @@ def load_run(
     run or the checkpoint is missing or damaged.
     """
     run = Path(path)
+    check_run(run)
     config = run_config(run, overrides)
     tokenizers = Tokenizers.load(run)
-    model = build_model(config.model, tokenizers.source.size, tokenizers.target.size)
-    load_weights(model, find_checkpoint(run, checkpoint))
+    folder = find_checkpoint(run, checkpoint)
+    check_sound(run, folder)
+    sizes = tokenizers.source.size, tokenizers.target.size
+    model = restore_model(config.model, sizes, folder / WEIGHTS)
     return Run(run, config, tokenizers, model.to(pick_device(device)).eval())
 
 
@@ -71,36 +87,94 @@ def check_name(config: Config) -> None:
     )
 
 
-def create_run(config: Config) -> Path:
+def create_run(config: Config, tokenizers: Tokenizers) -> Path:
     """Makes the directory of a new run: runs/<name>, which must not exist yet.
 
-    Without a name it is called after corpus and model, with a number where that is taken.
+    Without a name it is called after corpus and model, with a number where that is taken. It
+    appears with its config and its tokenizers: from then on it can be resumed.
     """
     check_name(config)
     plain = config.name or f"{config.data.name}-{config.model.name}"
+    beside = Path(config.runs, f".{plain}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        tokenizers.save(beside)
+        for file in beside.iterdir():
+            flush(file)
+        write_config(config, beside)
+        return _named(beside, config.runs, plain)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"no run directory can be made in runs={config.runs}: {reason}") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _named(beside: Path, runs: str, plain: str) -> Path:
+    """Renames a finished folder to the first name that is free."""
     for number in range(1, 10_000):
-        run = Path(config.runs, plain if number == 1 else f"{plain}-{number}")
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
+        run = Path(runs, plain if number == 1 else f"{plain}-{number}")
+        if run.exists():
             continue
+        try:
+            beside.rename(run)
+        except FileExistsError:  # another process was faster
+            continue
+        flush(run.parent)
         return run
-    raise UserError(f"{config.runs} holds 10,000 runs of this name; choose another with name=...")
+    raise UserError(f"{runs} holds 10,000 runs of this name; choose another with name=...")
+
+
+def write_config(config: Config, run: Path) -> None:
+    """Writes config.yaml, and the checksums of what every checkpoint of the run needs."""
+    beside = run / ".config.yaml.part"
+    save_config(config, beside)
+    write_whole(run / CONFIG, beside.read_bytes())
+    needed = (run / CONFIG, *run.glob("tokenizer*.model"))
+    write_whole(run / CHECKSUMS, checksums({file.name: file.read_bytes() for file in needed}))
+
+
+def check_run(run: Path) -> None:
+    """Raises `UserError` where a run directory leads out of itself or its tokenizer is damaged.
+
+    The config may have been edited, and is checked by itself; that is only told.
+    """
+    check_inside(run)
+    if not (run / CHECKSUMS).is_file():
+        return
+    found = damage(run, *(file.name for file in run.glob("tokenizer*.model")))
+    if found is not None:
+        raise UserError(found)
+    if damage(run, CONFIG) is not None:
+        log.warning("%s was changed since this program wrote it", run / CONFIG)
 
 
 def find_checkpoint(run: Path, name: str) -> Path:
     """The folder of a checkpoint: best, last, averaged or a step."""
-    folder = run / "checkpoints"
-    pointer = folder / name
-    target = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else name
+    target = _pointed(run, name) or name
     target = target.zfill(8) if target.isdigit() else target
-    found = folder / target
-    if Path(target).name != target or not (found / WEIGHTS).is_file():
-        there = [each for each in ("best", "last", "averaged") if (folder / each).exists()]
-        there += [entry.name for entry in checkpoints(run)]
-        listed = f"it has {', '.join(there)}" if there else "no checkpoint was saved yet"
-        raise UserError(f"{run} has no checkpoint {name}: {listed}")
+    found = run / "checkpoints" / target
+    is_inside = Path(target).name == target and not target.startswith(".")
+    if not (is_inside and target and found.is_dir()):
+        raise UserError(f"{run} has no checkpoint {name}: {_listed(run)}")
     return found
+
+
+def _pointed(run: Path, pointer: str) -> str | None:
+    """What `best` or `last` names; None for other names and where the file is not there."""
+    file = run / "checkpoints" / pointer
+    if pointer not in ("best", "last") or not file.is_file():
+        return None
+    with file.open("rb") as handle:  # a stranger's may be of any size and hold anything
+        return handle.read(100).decode(errors="replace").strip()
+
+
+def _listed(run: Path) -> str:
+    folder = run / "checkpoints"
+    there = [each for each in ("best", "last", "averaged") if (folder / each).exists()]
+    there += [entry.name for entry in checkpoints(run)]
+    return f"it has {', '.join(there)}" if there else "no checkpoint was saved yet"
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -110,54 +184,71 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(steps, key=lambda entry: int(entry.name))
 
 
+def check_sound(run: Path, checkpoint: Path) -> None:
+    """Raises `UserError` that names what is damaged in a checkpoint, and a sound one."""
+    found = damage(checkpoint)
+    if found is None:
+        return
+    others = (entry for entry in reversed(checkpoints(run)) if entry != checkpoint)
+    sound = next((entry.name for entry in others if damage(entry) is None), None)
+    hint = f"checkpoint {sound} is sound" if sound else "the run has no other sound checkpoint"
+    raise UserError(f"{found}; {hint}")
+
+
+def newest_sound(run: Path) -> Path | None:
+    """The checkpoint to go on from; None where none was saved yet.
+
+    Removes what dead saves left and sets damaged checkpoints aside, so only the process that holds
+    the lock of the run may ask. Raises `UserError` where all are damaged.
+    """
+    folder = run / "checkpoints"
+    clean_up(run)
+    clean_up(folder)
+    for entry in reversed(checkpoints(run)):
+        if is_sound(entry):
+            point(run, "last", entry)
+            return entry
+    lost = (folder / "last").exists() or any(folder.glob("*.damaged"))
+    require(not lost, f"{run} cannot go on: none of its checkpoints is sound")
+    return None
+
+
+def is_sound(checkpoint: Path) -> bool:
+    """Whether all its files are as they were written; if not, it is set aside with a warning."""
+    found = damage(checkpoint)
+    if found is None:
+        return True
+    aside = checkpoint.with_name(f"{checkpoint.name}.damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    checkpoint.rename(aside)
+    log.warning("%s; the checkpoint is set aside as %s", found, aside.name)
+    return False
+
+
 def save_checkpoint(run: Path, name: str, model: Seq2Seq, training: dict[str, Any] | None) -> Path:
-    """Writes a checkpoint beside its place, flushes it and renames it: whole, or not at all."""
+    """Writes a checkpoint: whole, or not at all. Raises `OSError` where it cannot."""
     folder = run / "checkpoints" / name
-    beside = run / "checkpoints" / f".{name}.part"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    save_file(_untied(model), beside / WEIGHTS)
+    files = {WEIGHTS: weights_file(model)}
     if training is not None:
-        torch.save(training, beside / TRAINING)
-    for file in beside.iterdir():
-        _flush(file)
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+        # In memory first: torch hides the reason why it could not write a file.
+        buffer = io.BytesIO()
+        torch.save(training, buffer)
+        files[TRAINING] = buffer.getvalue()
+    write_folder(folder, files)
     return folder
 
 
 def point(run: Path, pointer: str, checkpoint: Path) -> None:
     """Makes `best` or `last` name a checkpoint, at once or not at all."""
-    beside = run / "checkpoints" / f".{pointer}.part"
-    beside.write_text(checkpoint.name + "\n", encoding="utf-8")
-    _flush(beside)
-    beside.rename(run / "checkpoints" / pointer)
+    write_whole(run / "checkpoints" / pointer, f"{checkpoint.name}\n".encode())
 
 
-def prune(run: Path, keep: int) -> None:
-    """Removes all but the last `keep` steps and what `best` names."""
-    best = run / "checkpoints" / "best"
-    kept = best.read_text(encoding="utf-8").strip() if best.is_file() else ""
-    for old in checkpoints(run)[:-keep]:
-        if old.name != kept:
+def prune(run: Path, kept: Collection[int]) -> None:
+    """Removes all steps but these, the newest and what `best` names."""
+    best = _pointed(run, "best")
+    for old in checkpoints(run)[:-1]:
+        if int(old.name) not in kept and old.name != best:
             shutil.rmtree(old)
-
-
-def load_weights(model: Seq2Seq, checkpoint: Path) -> None:
-    """Fills the model from a checkpoint. Raises `UserError` where the two do not fit."""
-    file = checkpoint / WEIGHTS
-    try:
-        weights = load_file(file)
-        # Tied weights are saved once, under the first of their names.
-        missing = set(_untied(model)) - set(weights)
-        unknown = set(weights) - set(model.state_dict())
-        if not missing and not unknown:
-            model.load_state_dict(weights, strict=False)
-            return
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise UserError(f"{file} cannot be loaded: {str(error).splitlines()[0]}") from error
-    name = sorted(missing | unknown)[0]
-    raise UserError(f"{file} does not fit the model of config.yaml: {name} is in only one of them")
 
 
 def load_training(checkpoint: Path) -> dict[str, Any]:
@@ -167,31 +258,19 @@ def load_training(checkpoint: Path) -> dict[str, Any]:
         file.is_file(), f"{file} is missing: a run continues only from a checkpoint that has it"
     )
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        _check_archive(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is not its own
         reason = (str(error).splitlines() or ["it ends too soon"])[0]
         raise UserError(f"{file} is damaged: {reason}") from error
-    return state
+    require(isinstance(state, dict), f"{file} is damaged: it holds no training state")
+    return dict(state)
 
 
-def average_weights(model: Seq2Seq, sources: Sequence[Path]) -> None:
-    """Fills the model with the mean of several checkpoints' weights."""
-    names = _untied(model)
-    mean = {name: torch.zeros_like(tensor, device="cpu") for name, tensor in names.items()}
-    for source in sources:
-        for name, tensor in load_file(source / WEIGHTS).items():
-            mean[name] += tensor / len(sources)
-    model.load_state_dict(mean, strict=False)
-
-
-def _untied(model: Seq2Seq) -> dict[str, Tensor]:
-    """The state dict with tied weights once, under the first of their names."""
-    names = {name for name, _ in model.named_parameters()} | {
-        name for name, _ in model.named_buffers()
-    }
-    return {name: tensor for name, tensor in model.state_dict().items() if name in names}
-
-
-def _flush(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
+def _check_archive(file: Path) -> None:
+    """Raises `ValueError` for a compressed archive, which could be a thousand times its size."""
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > file.stat().st_size:
+        raise ValueError("it is larger inside than outside")

@@ -7,87 +7,107 @@ import json
 import logging
 from pathlib import Path
 
-from nmt.compose import run_config, save_config
-from nmt.config import Config
+from nmt.compose import run_config
+from nmt.config import Config, UserError
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import start_torch
 from nmt.evaluation.report import evaluate
-from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
 from nmt.training.checkpoint import (
-    average_weights,
     check_name,
-    checkpoints,
+    check_run,
     create_run,
     find_checkpoint,
-    load_training,
-    load_weights,
+    is_sound,
+    newest_sound,
     point,
     save_checkpoint,
+    write_config,
 )
+from nmt.training.files import write_whole
+from nmt.training.lock import locked
 from nmt.training.report import Report, Summary
+from nmt.training.resume import fresh_state, restored_state
+from nmt.training.state import State
 from nmt.training.trainer import Trainer
+from nmt.training.weights import WEIGHTS, average_weights, load_weights
 
 log = logging.getLogger(__name__)
 
 
 def train(config: Config) -> Summary:
     """Trains a new run, or continues the one that `config.resume` names."""
-    run = Path(config.resume) if config.resume else None
-    saved = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
-    if run is not None:
-        run_config(run)  # a clear word if it is no run
-    else:
-        check_name(config)  # before a corpus is prepared, which may take long
+    settings = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
+    if config.resume is not None:
+        return go_on(settings, Path(config.resume))
+    check_name(config)  # before a corpus is prepared, which may take long
     device = start_torch(config.training)
-    tokenizers = Tokenizers.load(run) if run else None
-    prepared = prepare(config.data, config.training.seed, tokenizers)
-    sizes = prepared.tokenizers.source.size, prepared.tokenizers.target.size
-    model = build_model(config.model, *sizes).to(device)
-    checkpoint = find_checkpoint(run, "last") if run else None
-    run = run or create_run(config)
-    save_config(saved, run / "config.yaml")
-    prepared.tokenizers.save(run)
-    log.info("run %s: %s parameters on %s", run, f"{count_parameters(model):,}", device)
-    with Report(run) as report:
-        trainer = Trainer(config, run, prepared, model=model, report=report)
-        if checkpoint is not None:
-            load_weights(model, checkpoint)
-            trainer.resume(load_training(checkpoint))
+    prepared = prepare(config.data, config.training.seed)
+    state = fresh_state(settings, prepared, device)
+    run = create_run(settings, prepared.tokenizers)
+    with locked(run):
+        return to_the_end(settings, run, prepared, state)
+
+
+def go_on(config: Config, run: Path) -> Summary:
+    """From the newest sound checkpoint; from the start where none was saved yet."""
+    check_run(run)
+    run_config(run)  # a clear word if it is no run
+    with locked(run):
+        checkpoint = newest_sound(run)
+        device = start_torch(config.training)
+        prepared = prepare(config.data, config.training.seed, Tokenizers.load(run))
+        if checkpoint is None:
+            log.info("%s has no checkpoint yet and begins anew", run)
+            state = fresh_state(config, prepared, device)
+        else:
+            state = restored_state(config, run, prepared, device, checkpoint)
+        write_config(config, run)
+        return to_the_end(config, run, prepared, state)
+
+
+def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
+    parameters = f"{count_parameters(state.model):,}"
+    log.info("run %s: %s parameters on %s", run, parameters, state.model.device)
+    with Report(run, state.progress.step) as report:
+        trainer = Trainer(config, run, prepared, state=state, report=report)
         trainer.train()
-        average(trainer, run)
-    return finish(config, trainer, prepared)
+        average(trainer)
+    return finish(config, run, prepared, state)
 
 
-def average(trainer: Trainer, run: Path) -> None:
+def average(trainer: Trainer) -> None:
     """Averages the last checkpoints (Vaswani et al. 2017, section 6.1) where that is better."""
-    last = checkpoints(run)[-trainer.config.average :]
-    if trainer.config.average < 2 or len(last) < 2:
+    run, progress, count = trainer.run, trainer.state.progress, trainer.config.average
+    saved = [run / "checkpoints" / f"{step:08d}" for step in progress.validations[-count:]]
+    last = [folder for folder in saved if folder.is_dir() and is_sound(folder)]
+    if count < 2 or len(last) < 2:
         return
-    average_weights(trainer.model, last)
-    evaluation = evaluate(
-        trainer.model, trainer.prepared.tokenizers, trainer.validation, trainer.greedy, aer=False
-    )
-    bleu, best = evaluation.scores.bleu, trainer.progress.best_bleu
+    average_weights(trainer.state.model, [folder / WEIGHTS for folder in last])
+    bleu, best = trainer.validator.bleu(), progress.best_bleu
     log.info("average of the last %d checkpoints: bleu %.2f, best %.2f", len(last), bleu, best)
-    saved = save_checkpoint(run, "averaged", trainer.model, None)
+    if bleu <= best and find_checkpoint(run, "best").name == "averaged":
+        return  # that of an earlier end, and better
+    training = {"progress": {"bleu": bleu}}
+    folder = save_checkpoint(run, "averaged", trainer.state.model, training)
     if bleu > best:
-        point(run, "best", saved)
+        progress.best_bleu = bleu
+        point(run, "best", folder)
 
 
-def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
+def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
     """Tests the best checkpoint and writes summary.json."""
-    best = find_checkpoint(trainer.run, "best")
-    load_weights(trainer.model, best)
+    best = find_checkpoint(run, "best")
+    load_weights(state.model, best / WEIGHTS)
     name, split = (
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
     log.info("translating the %s set with the weights of %s", name, best)
-    evaluation = evaluate(trainer.model, prepared.tokenizers, split, config.decoding)
-    progress, head = trainer.progress, evaluation.best_head
+    evaluation = evaluate(state.model, prepared.tokenizers, split, config.decoding)
+    progress, head = state.progress, evaluation.best_head
     summary = Summary(
-        run=str(trainer.run),
+        run=str(run),
         split=name,
         bleu=round(evaluation.scores.bleu, 2),
         chrf=round(evaluation.scores.chrf, 2),
@@ -96,13 +116,16 @@ def finish(config: Config, trainer: Trainer, prepared: Prepared) -> Summary:
         signature=evaluation.scores.signatures["bleu"],
         checkpoint=best.name,
         example=split.source[0],
-        parameters=count_parameters(trainer.model),
+        parameters=count_parameters(state.model),
         steps=progress.step,
         seconds=round(progress.seconds, 1),
         target_tokens_per_second=round(
             progress.target_tokens / max(progress.update_seconds, 1e-9), 1
         ),
     )
-    file = trainer.run / "summary.json"
-    file.write_text(json.dumps(summary._asdict(), indent=2) + "\n", encoding="utf-8")
+    file = run / "summary.json"
+    try:
+        write_whole(file, (json.dumps(summary._asdict(), indent=2) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{file} cannot be written: {error.strerror}") from error
     return summary

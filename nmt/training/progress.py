@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from nmt.config import TrainingConfig
+from nmt.data.batching import Position
 
 
 @dataclass
@@ -23,8 +24,38 @@ class Progress:
     seconds: float = 0.0  # of the training loop, validations included
     update_seconds: float = 0.0  # of updates alone
     target_tokens: int = 0  # learnt from, EOS included
+    bleu: float = -1.0  # of the last validation
     best_bleu: float = -1.0
     since_best: int = 0  # validations
+    validations: list[int] = field(default_factory=list)  # the steps of the last ones
+
+    def check(self) -> None:
+        """Raises `TypeError` for a value that cannot be what its field says."""
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            numbers = value if entry.name == "validations" else [value]
+            if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
+                raise TypeError(f"{entry.name} is no number")
+
+    def add(self, update: Update, following: Position, seconds: float) -> None:
+        """Counts an update; `following` is the batch after its last one."""
+        self.epoch, self.index = following.epoch, following.index
+        self.step += 1
+        self.pairs += update.pairs
+        self.target_tokens += update.target_tokens
+        self.update_seconds += seconds
+        self.seconds += seconds
+
+    def validated(self, bleu: float, *, remembered: int) -> None:
+        """Counts a validation at this step; equal is not better."""
+        self.since_best = 0 if bleu > self.best_bleu else self.since_best + 1
+        self.bleu, self.best_bleu = bleu, max(bleu, self.best_bleu)
+        self.validations = [*self.validations, self.step][-remembered:]
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the model as it is now is the best so far."""
+        return self.since_best == 0 and self.validations[-1:] == [self.step]
 
     def share(self, config: TrainingConfig, corpus_pairs: int) -> float:
         """How much of the nearest limit is used: at 1 the run is over."""
@@ -57,6 +88,11 @@ class Window:
     updates: list[Update] = field(default_factory=list)
     seconds: float = 0.0
     waited: float = 0.0  # seconds for batches
+
+    def add(self, update: Update, seconds: float, waited: float) -> None:
+        self.updates.append(update)
+        self.seconds += seconds
+        self.waited += waited
 
     def metrics(self) -> dict[str, float]:
         """What is logged of them; the one place where the loop waits for the device."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -20,6 +21,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from nmt.attention_map import AttentionMap, save_png
+from nmt.training.files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +46,24 @@ class Summary(NamedTuple):
     target_tokens_per_second: float  # of the updates
 
 
+class Examples(NamedTuple):
+    """The fixed sentences that each validation shows."""
+
+    sources: list[str]
+    references: list[str]
+    outputs: list[str]
+    maps: list[AttentionMap]
+
+
 class Report:
     """Everything a run writes besides its checkpoints; use it in a `with`."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, step: int = 0) -> None:
+        """Goes on after `step`: what a process that died had told of later ones is taken back."""
         self.run = run
         self.console = Console(stderr=True)
-        self._board = SummaryWriter(str(run / "tensorboard"))
+        self._board = open_board(run / "tensorboard", step)
+        cut_metrics(run / "metrics.jsonl", step)
         self._metrics = (run / "metrics.jsonl").open("a", encoding="utf-8")
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -86,6 +99,12 @@ class Report:
         for name, value in values.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
 
+    def flush(self) -> None:
+        """Returns once all that was told is on the disk."""
+        self._board.flush()
+        self._metrics.flush()
+        os.fsync(self._metrics.fileno())
+
     def advance(self, share: float, seconds: float, description: str) -> None:
         """Moves the progress bar to `share` of the run, which took `seconds` so far."""
         left = seconds / share - seconds if share > 0 else 0.0
@@ -95,26 +114,55 @@ class Report:
             self._next_line = time.monotonic() + LINE_EVERY
             log.info("%3.0f%%  %s  %s", 100 * share, description, shown)
 
-    def attention(self, step: int, maps: Sequence[AttentionMap]) -> None:
-        """Pictures of where the model looks, in attention/ and in TensorBoard."""
-        for number, attention in enumerate(maps, start=1):
-            tag = f"attention/sentence-{number}"
-            pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
-            self._board.add_image(tag, pixels, step, dataformats="HWC")
-
-    def samples(
-        self, step: int, sources: Sequence[str], references: Sequence[str], outputs: Sequence[str]
-    ) -> None:
-        """The translations of the fixed sentences, in samples/ and in TensorBoard."""
+    def examples(self, step: int, examples: Examples) -> None:
+        """The fixed sentences: translations in samples/, pictures of where the model looks in
+        attention/, both in TensorBoard."""
+        if not examples.sources:
+            return
         blocks = [
             f"source:    {source}\nreference: {reference}\nmodel:     {output}\n"
-            for source, reference, output in zip(sources, references, outputs, strict=True)
+            for source, reference, output in zip(*examples[:3], strict=True)
         ]
         folder = self.run / "samples"
         folder.mkdir(exist_ok=True)
         (folder / f"{step:08d}.txt").write_text("\n".join(blocks), encoding="utf-8")
         preformatted = ["    " + line for line in "\n".join(blocks).splitlines()]
         self._board.add_text("samples", "\n".join(preformatted), step)
+        for number, attention in enumerate(examples.maps, start=1):
+            tag = f"attention/sentence-{number}"
+            pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
+            self._board.add_image(tag, pixels, step, dataformats="HWC")
+
+
+def open_board(folder: Path, step: int) -> SummaryWriter:
+    """A TensorBoard writer that takes the place of whatever there is beyond `step`."""
+    # The files are read in the order of their names, which begin with the time: where the clock
+    # was set back, or stands in the same second, those there get names that come before.
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    now = int(time.time())
+    if files and files[-1].name.split(".")[3] >= f"{now:010d}":
+        for back, file in enumerate(reversed(files), start=1):
+            rest = file.name.split(".", 4)[4]
+            file.rename(folder / f"events.out.tfevents.{max(now - back, 0):010d}.{rest}")
+    return SummaryWriter(str(folder), purge_step=step + 1 if files else None)
+
+
+def cut_metrics(file: Path, step: int) -> None:
+    """Removes the lines of later steps, and what cannot be read, such as half a line at the end."""
+    if not file.is_file():
+        return
+    lines = file.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith(b"\n") and 0 <= step_of(line) <= step]
+    if kept != lines:
+        write_whole(file, b"".join(kept))
+
+
+def step_of(line: bytes) -> int:
+    """Of a line of metrics.jsonl; -1 where it is damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return -1
 
 
 def clock(seconds: float) -> str:

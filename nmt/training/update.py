@@ -59,6 +59,30 @@ class Updater:
             pairs=sum(len(batch.source) for batch in batches),
         )
 
+    def saved(self) -> dict[int, dict[str, Tensor]]:
+        """The optimizer's memory of each parameter, in order; its settings are the config's."""
+        state: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
+        return state
+
+    def load(self, saved: dict[int, dict[str, Tensor]]) -> None:
+        """Takes over what `saved` gave. Raises `ValueError` where it does not fit the model."""
+        groups = self.optimizer.state_dict()["param_groups"]
+        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
+        for index, memory in saved.items():
+            # The library does not look, and its kernels would read past the end.
+            shapes = {name: (value.shape, value.dtype) for name, value in memory.items()}
+            shape = parameters[index].shape
+            wanted = {"step": torch.Size([]), "exp_avg": shape, "exp_avg_sq": shape}
+            if shapes != {name: (size, torch.float32) for name, size in wanted.items()}:
+                raise ValueError(f"the optimizer's memory of parameter {index} does not fit")
+        if saved and len(saved) != len(parameters):
+            raise ValueError("the optimizer's memory of a parameter is missing")
+        whole = {
+            index: {name: value.contiguous() for name, value in memory.items()}
+            for index, memory in saved.items()
+        }
+        self.optimizer.load_state_dict({"state": whole, "param_groups": groups})
+
     def loss(self, batch: Batch) -> Tensor:
         """(2,): smoothed loss and negative log-likelihood, summed over the batch."""
         moved = batch.to(self.model.device)

@@ -9,23 +9,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from nmt.compose import save_config
+from nmt.compose import load_config, save_config
 from nmt.config import Config, UserError
 from nmt.data.encoded import Prepared
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import (
-    average_weights,
     checkpoints,
     create_run,
     find_checkpoint,
     load_run,
     load_training,
-    load_weights,
     point,
     prune,
     save_checkpoint,
 )
+from nmt.training.weights import WEIGHTS, average_weights, load_weights
 
 MakeConfig = Callable[..., Config]
 SOURCE, TARGET = torch.tensor([[9, 8, 7, 3]]), torch.tensor([[2, 9, 10]])
@@ -52,7 +51,7 @@ def test_saved_then_loaded_is_the_same(
     saved, other = model_of(config, 1), model_of(config, 2)
     assert not torch.allclose(outputs(saved), outputs(other))
     folder = save_checkpoint(tmp_path, "00000007", saved, None)
-    load_weights(other, folder)
+    load_weights(other, folder / WEIGHTS)
     assert torch.equal(outputs(saved), outputs(other))
     mine, theirs = saved.state_dict(), other.state_dict()
     assert all(torch.equal(mine[key], theirs[key]) for key in mine)
@@ -77,13 +76,17 @@ def test_a_run_is_opened_with_all_it_needs(
     assert found.tokenizers.source.encode("hund katze") == ids
 
 
-def test_an_existing_run_is_not_touched(tmp_path: Path, make_config: MakeConfig) -> None:
+def test_an_existing_run_is_not_touched(
+    tmp_path: Path, make_config: MakeConfig, prepared: Prepared
+) -> None:
     config = make_config(name="mine")
-    run = create_run(config)
-    assert run == tmp_path / "runs" / "mine" and run.is_dir()
+    run = create_run(config, prepared.tokenizers)
+    assert run == tmp_path / "runs" / "mine" and load_config(run / "config.yaml") == config
+    for entry in run.iterdir():
+        entry.unlink()
     (run / "treasure").write_text("gold")
     with pytest.raises(UserError) as caught:
-        create_run(config)
+        create_run(config, prepared.tokenizers)
     assert str(caught.value) == (
         f"the run directory {run} exists already; resume={run} continues it, "
         "another name=... starts a new one"
@@ -92,8 +95,9 @@ def test_an_existing_run_is_not_touched(tmp_path: Path, make_config: MakeConfig)
     assert (run / "treasure").read_text() == "gold"
 
 
-def test_runs_without_a_name_are_numbered(make_config: MakeConfig) -> None:
-    names = [create_run(make_config(model)).name for model in ("rnn", "rnn", "transformer", "rnn")]
+def test_runs_without_a_name_are_numbered(make_config: MakeConfig, prepared: Prepared) -> None:
+    models = ("rnn", "rnn", "transformer", "rnn")
+    names = [create_run(make_config(model), prepared.tokenizers).name for model in models]
     assert names == ["tiny-rnn", "tiny-rnn-2", "tiny-transformer", "tiny-rnn-3"]
 
 
@@ -138,11 +142,11 @@ def test_a_pointer_of_a_stranger_stays_in_the_run(run: Path, tmp_path: Path) -> 
         find_checkpoint(run, "best")
 
 
-def test_prune_keeps_the_last_and_the_best(run: Path) -> None:
-    prune(run, keep=2)
+def test_prune_keeps_the_newest_and_the_best(run: Path) -> None:
+    prune(run, [40])
     assert [int(folder.name) for folder in checkpoints(run)] == [20, 40, 50]
-    prune(run, keep=9)
-    assert len(checkpoints(run)) == 3
+    prune(run, [])
+    assert [int(folder.name) for folder in checkpoints(run)] == [20, 50]
     assert find_checkpoint(run, "best").name == "00000020"
 
 
@@ -151,9 +155,9 @@ def test_a_checkpoint_is_written_anew(run: Path, make_config: MakeConfig) -> Non
     (run / "checkpoints" / ".00000050.part").mkdir()  # of a run that was killed
     (run / "checkpoints" / ".00000050.part" / "rest").write_text("?")
     folder = save_checkpoint(run, "00000050", model, None)
-    assert [entry.name for entry in folder.iterdir()] == ["model.safetensors"]
+    assert {entry.name for entry in folder.iterdir()} == {"model.safetensors", "checksums.json"}
     other = model_of(make_config(), 1)
-    load_weights(other, folder)
+    load_weights(other, folder / WEIGHTS)
     assert torch.equal(outputs(other), outputs(model))
 
 
@@ -165,7 +169,7 @@ def test_a_damaged_file_is_told(run: Path, make_config: MakeConfig, damage: str)
         broken = {"cut": whole[: len(whole) // 2], "text": b"no weights" * 9, "empty": b""}
         file.write_bytes(broken[damage])
     with pytest.raises(UserError) as caught:
-        load_weights(model_of(make_config(), 1), folder)
+        load_weights(model_of(make_config(), 1), folder / WEIGHTS)
     assert_one_line(str(caught.value), f"{folder / 'model.safetensors'} cannot be loaded")
     with pytest.raises(UserError) as caught:
         load_training(folder)
@@ -198,18 +202,18 @@ def test_code_in_training_pt_does_not_run(run: Path, tmp_path: Path) -> None:
 def test_weights_of_another_model_are_told(run: Path, make_config: MakeConfig) -> None:
     folder = find_checkpoint(run, "30")
     with pytest.raises(UserError) as caught:
-        load_weights(model_of(make_config("rnn"), 1), folder)
+        load_weights(model_of(make_config("rnn"), 1), folder / WEIGHTS)
     assert_one_line(str(caught.value), f"{folder / 'model.safetensors'} does not fit the model of")
     config = make_config()
     config.model.width = 32
     with pytest.raises(UserError) as caught:
-        load_weights(model_of(config, 1), folder)
+        load_weights(model_of(config, 1), folder / WEIGHTS)
     assert "model.safetensors" in str(caught.value)
 
 
 def test_the_average_is_the_mean(run: Path, make_config: MakeConfig) -> None:
     model = model_of(make_config(), 1)
-    sources = [find_checkpoint(run, step) for step in ("10", "20", "50")]
+    sources = [find_checkpoint(run, step) / WEIGHTS for step in ("10", "20", "50")]
     average_weights(model, sources)
     expected = [model_of(make_config(), step).state_dict() for step in (10, 20, 50)]
     for name, value in model.state_dict().items():

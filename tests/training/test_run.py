@@ -24,7 +24,7 @@ from nmt.data.encoded import Prepared
 from nmt.evaluation.report import evaluate
 from nmt.training.checkpoint import load_run
 from nmt.training.launch import train
-from nmt.training.trainer import first, pick_examples
+from nmt.training.validation import first, pick_examples
 
 MakeConfig = Callable[..., Config]
 Records = list[dict[str, Any]]

@@ -48,6 +48,13 @@ def told(run: str | Path) -> list[tuple[Any, ...]]:
     return trained + [tuple(record[key] for key in keys) for record in every]
 
 
+def curve(run: str | Path, name: str) -> list[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(Path(run, "tensorboard"))).Reload()
+    return [(event.step, event.value) for event in board.Scalars(name)]
+
+
 def resumed(run: str | Path, **training: object) -> Summary:
     config = load_config(Path(run, "config.yaml"))
     config.training = dataclasses.replace(config.training, **training)
@@ -55,16 +62,27 @@ def resumed(run: str | Path, **training: object) -> Summary:
     return train(config)
 
 
+@pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("model", MODELS)
-def test_steps_are_steps_and_a_resumed_rest(make_config: MakeConfig, model: str) -> None:
-    knobs = {"validate_every": 10, "keep": 9}
-    whole = train(make_config(model, **knobs, max_steps=STOPS[-1])).run
-    parts = train(make_config(model, **knobs, max_steps=STOPS[0])).run
+def test_steps_are_steps_and_a_resumed_rest(
+    make_config: MakeConfig, model: str, accumulate: int
+) -> None:
+    knobs = {"validate_every": 10, "keep": 9, "accumulate": accumulate}
+    configs = [make_config(model, **knobs, max_steps=stop) for stop in (STOPS[-1], STOPS[0])]
+    for config in configs:
+        config.model.dropout = config.model.attention.dropout = 0.3
+    whole, parts = (train(config).run for config in configs)
     for stop in STOPS[1:]:
         assert resumed(parts, max_steps=stop).steps == stop
     mine, theirs = weights(parts), weights(whole)
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
     assert told(parts) == told(whole)
+    states = [load_training(find_checkpoint(Path(run), "last")) for run in (parts, whole)]
+    places = [(state["progress"]["epoch"], state["progress"]["index"]) for state in states]
+    assert places[0] == places[1]
+    assert torch.equal(states[0]["random"], states[1]["random"])
+    for mine, theirs in zip(*(state["optimizer"].values() for state in states), strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
 
 
 class Killed(Exception):
@@ -75,22 +93,27 @@ class Killed(Exception):
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
-    whole = train(make_config(model, max_steps=10)).run
+    # A log line tells of updates before and after the checkpoint.
+    knobs = {"max_steps": 10, "log_every": 3, "average": 2}
+    whole = train(make_config(model, **knobs)).run
     log = Report.log
 
     def failing(self: Report, step: int, *arguments: Any, **options: Any) -> None:
-        if step == 7:
-            raise Killed
         log(self, step, *arguments, **options)
+        if step == 6:
+            raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Report, "log", failing)
-        train(make_config(model, name="killed", max_steps=10))
+        train(make_config(model, name="killed", **knobs))
     killed = Path(whole).with_name("killed")
     assert find_checkpoint(killed, "last").name == "00000004"
+    assert [record["step"] for record in records(killed, "train")] == [3, 6]
     resumed(killed)
     mine, theirs = weights(killed), weights(whole)
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    assert told(killed) == told(whole)
+    assert curve(killed, "train/loss") == curve(whole, "train/loss")
 
 
 def test_accumulation_reads_on_where_it_stopped(
@@ -133,7 +156,7 @@ def test_ends_without_patience(make_config: MakeConfig, monkeypatch: pytest.Monk
         seen.append(next(bleu))
         return found._replace(scores=found.scores._replace(bleu=seen[-1]))
 
-    monkeypatch.setattr("nmt.training.trainer.evaluate", scored)
+    monkeypatch.setattr("nmt.training.validation.evaluate", scored)
     run = Path(train(make_config(max_steps=None, patience=3, validate_every=2)).run)
     assert seen == [1.0, 3.0, 2.0, 3.0, 1.0], "equal is not better"
     assert find_checkpoint(run, "best").name == "00000004"
@@ -165,11 +188,16 @@ def test_the_average_is_best_only_where_it_is_better(
 
     rising = itertools.count(1.0)
     monkeypatch.setattr(
-        "nmt.training.trainer.evaluate", lambda *a, **k: scored(next(rising))(*a, **k)
+        "nmt.training.validation.evaluate", lambda *a, **k: scored(next(rising))(*a, **k)
     )
-    monkeypatch.setattr("nmt.training.launch.evaluate", scored(bleu))
+    monkeypatch.setattr("nmt.training.validation.Validator.bleu", lambda self: bleu)
     run = Path(train(make_config(average=2)).run)
     assert find_checkpoint(run, "best").name == best
+    resumed(run, max_steps=10)  # a validation with a BLEU of 3
+    if best == "averaged":
+        assert find_checkpoint(run, "best").name == best, "3 is not better than the average's 50"
+    else:
+        assert find_checkpoint(run, "best").name == "00000010"
 
 
 def test_bfloat16_learns_too(make_config: MakeConfig) -> None:

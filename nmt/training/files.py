@@ -1,0 +1,126 @@
+"""Files that are whole or not there: written beside, flushed, checksummed, renamed into place.
+
+Nothing here knows what is in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from nmt.config import UserError
+
+CHECKSUMS = "checksums.json"
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Writes or replaces a file at once: after a crash it is the old one or the new one."""
+    beside = file.with_name(f".{file.name}.part")
+    _write(beside, data)
+    beside.rename(file)
+    flush(file.parent)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes or replaces a folder of files with their checksums, whole or not at all.
+
+    Raises `OSError` where it cannot; what was there before is there still.
+    """
+    beside, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
+    for left in (beside, old):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        beside.mkdir(parents=True)
+        for name, data in files.items():
+            _write(beside / name, data)
+        # Of what is meant to be there: a disk that wrote something else is found out.
+        _write(beside / CHECKSUMS, checksums(files))
+        flush(beside)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    if folder.exists():
+        folder.rename(old)
+    beside.rename(folder)
+    flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def checksums(files: Mapping[str, bytes]) -> bytes:
+    """The file that `damage` looks into."""
+    sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return (json.dumps(sums, indent=2) + "\n").encode()
+
+
+def clean_up(folder: Path) -> None:
+    """Removes what a process left that died while it wrote into this folder."""
+    for old in folder.glob(".*.old"):
+        place = folder / old.name[1:].removesuffix(".old")
+        if not place.exists():  # it died between the two renames
+            old.rename(place)
+    for left in (*folder.glob(".*.part"), *folder.glob(".*.old")):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
+def damage(folder: Path, *names: str) -> str | None:
+    """What is wrong with the first file of a folder that is not as it was written, or None.
+
+    Looks at all files that the folder's checksums name, or at these only.
+    """
+    listed = folder / CHECKSUMS
+    try:
+        sums = json.loads(listed.read_bytes())
+        wanted = {name: str(sums[name]) for name in names or sums}
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{listed} is {'damaged' if listed.is_file() else 'missing'}"
+    for name, expected in wanted.items():
+        file = folder / name
+        if Path(name).name != name or not file.is_file():
+            return f"{file} is missing"
+        with file.open("rb") as handle:
+            if hashlib.file_digest(handle, "sha256").hexdigest() != expected:
+                return f"{file} is damaged: its bytes are not those that were written"
+    return None
+
+
+def check_inside(run: Path) -> None:
+    """Raises `UserError` where a directory that somebody sent leads out of itself.
+
+    Reading a symbolic link to elsewhere would show what was not sent, writing would change it;
+    a pipe would be waited for.
+    """
+    root = run.resolve()
+    for folder, folders, files in os.walk(run):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise UserError(
+                    f"{path} is a symbolic link that leaves the run directory: remove it"
+                )
+            kind = path.lstat().st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
+                raise UserError(f"{path} is neither a file nor a folder: remove it")
+
+
+def flush(path: Path) -> None:
+    """Returns once a file or the names in a folder are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(file: Path, data: bytes) -> None:
+    with file.open("wb") as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())

@@ -1,0 +1,44 @@
+"""Two processes that train in one run directory exclude each other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nmt.config import UserError
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Holds the run directory for this process; the system lets go of it when the process dies.
+
+    Raises `UserError` that names the holder. The file stays: removing it would let in two.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        handle = os.open(run / LOCK, flags, 0o666)
+    except OSError as error:
+        raise UserError(f"the run directory {run} cannot be written: {error.strerror}") from error
+    try:
+        _hold(handle, run)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _hold(handle: int, run: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.truncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except BlockingIOError as error:
+        holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
+        raise UserError(f"{run} is being trained by {holder}: wait until that has ended") from error
+    except OSError as error:
+        raise UserError(f"{run / LOCK} cannot be written: {error.strerror}") from error

@@ -1,0 +1,63 @@
+"""All that a training is at one moment, and how it is put into a checkpoint and taken out again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any
+
+import torch
+
+from nmt.config import Config
+from nmt.data.encoded import Prepared
+from nmt.models.seq2seq import Seq2Seq
+from nmt.training.progress import Progress, Update, Window
+from nmt.training.update import Updater
+
+
+class State:
+    """The model with its optimizer, how far it has come, and the updates not yet logged."""
+
+    def __init__(self, config: Config, model: Seq2Seq) -> None:
+        self.updater = Updater(model, config.training)
+        self.progress = Progress()
+        self.window = Window()
+
+    @property
+    def model(self) -> Seq2Seq:
+        return self.updater.model
+
+    def saved(self) -> dict[str, Any]:
+        """Everything but the weights, in plain types and tensors: the rest of the training follows
+        from it bit for bit."""
+        device = self.model.device
+        return {
+            "progress": dataclasses.asdict(self.progress),
+            "optimizer": self.updater.saved(),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+            "window": {
+                "updates": [tuple(update) for update in self.window.updates],
+                "seconds": self.window.seconds,
+                "waited": self.window.waited,
+            },
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Goes on from what `saved` gave. Raises one of many errors for anything else."""
+        progress, window, device = Progress(**saved["progress"]), saved["window"], self.model.device
+        progress.check()
+        updates = [Update(*update) for update in window["updates"]]
+        self.updater.load(saved["optimizer"])
+        torch.set_rng_state(saved["random"])
+        if device.type == "cuda" and saved["cuda_random"] is not None:
+            torch.cuda.set_rng_state(saved["cuda_random"], device)
+        self.progress = progress
+        self.window = Window(updates, float(window["seconds"]), float(window["waited"]))
+
+
+def corpus_key(prepared: Prepared) -> str:
+    """Another one for a corpus that would give other batches."""
+    digest = hashlib.sha256(prepared.source_lengths.tobytes())
+    digest.update(prepared.target_lengths.tobytes())
+    return digest.hexdigest()
