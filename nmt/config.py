@@ -233,6 +233,9 @@ class TrainingConfig:
     log_every: int = 20  # steps
     validation_limit: int | None = None  # sentences translated at a validation; null: all
     keep: int = 3  # checkpoints beside the best
+    # Updates between two validations that are skipped because loss or gradient is not finite; with
+    # so many the run goes back to its last checkpoint and on with half the learning rate, once.
+    max_skipped: int = 10
     average: int = 5  # weights of the last so many validations, averaged at the end; 1: none
     samples: int = 5  # fixed sentences whose translation and attention each validation shows
 
@@ -242,7 +245,7 @@ class TrainingConfig:
         one_of("training.schedule", self.schedule, ("inverse_sqrt", "cosine", "constant"))
         positive = ("batch_tokens", "accumulate", "validate_every", "log_every", "keep", "average")
         limits = ("max_steps", "max_epochs", "patience", "threads", "validation_limit")
-        for key in positive + limits:
+        for key in (*positive, *limits, "max_skipped"):
             at_least(f"training.{key}", getattr(self, key), 1)
         for key in ("warmup_steps", "samples", "weight_decay", "clip", "seed"):
             at_least(f"training.{key}", getattr(self, key), 0)

@@ -3,6 +3,8 @@
 python scripts/train.py model=rnn data=multi30k training.max_minutes=20
 python scripts/train.py -m model=rnn,transformer model.attention.score=additive,scaled_dot
 python scripts/train.py resume=runs/my-run training.max_epochs=80
+
+SIGTERM or Ctrl-C saves the run first and ends it with 143 or 130; a second one ends it at once.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from omegaconf import DictConfig
 
 from nmt.cli import guarded, start_logging
 from nmt.compose import composition_error, register_schema, resumed_config, to_config
+from nmt.training.files import check_inside
 
 
 def run(tree: DictConfig) -> None:
@@ -31,6 +34,7 @@ def start(tree: DictConfig) -> None:
     else:
         given = HydraConfig.get().overrides.task
         changed = [override for override in given if not override.startswith("resume=")]
+        check_inside(Path(tree.resume))
         config = resumed_config(Path(tree.resume), changed)
         config.resume = tree.resume
     from nmt.training.launch import train  # torch takes seconds to import, --help should not

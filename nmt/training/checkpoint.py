@@ -35,6 +35,7 @@ from nmt.training.files import (
     clean_up,
     damage,
     flush,
+    must_write,
     write_folder,
     write_whole,
 )
@@ -97,16 +98,14 @@ def create_run(config: Config, tokenizers: Tokenizers) -> Path:
     plain = config.name or f"{config.data.name}-{config.model.name}"
     beside = Path(config.runs, f".{plain}.{os.getpid()}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        tokenizers.save(beside)
-        for file in beside.iterdir():
-            flush(file)
-        write_config(config, beside)
-        return _named(beside, config.runs, plain)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"no run directory can be made in runs={config.runs}: {reason}") from error
+        with must_write(beside):
+            shutil.rmtree(beside, ignore_errors=True)
+            beside.mkdir(parents=True)
+            tokenizers.save(beside)
+            for file in beside.iterdir():
+                flush(file)
+            write_config(config, beside)
+            return _named(beside, config.runs, plain)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -223,6 +222,23 @@ def is_sound(checkpoint: Path) -> bool:
     checkpoint.rename(aside)
     log.warning("%s; the checkpoint is set aside as %s", found, aside.name)
     return False
+
+
+def named_bleu(run: Path) -> float:
+    """On the validation set, of the checkpoint that `best` names; -1 where there is none."""
+    try:
+        best = find_checkpoint(run, "best")
+    except UserError:
+        return -1.0
+    return bleu_of(best) if is_sound(best) else -1.0
+
+
+def bleu_of(checkpoint: Path) -> float:
+    """On the validation set, of its weights or those of the validation before."""
+    try:
+        return float(load_training(checkpoint)["progress"]["bleu"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{checkpoint / TRAINING} is damaged: it has no BLEU") from error
 
 
 def save_checkpoint(run: Path, name: str, model: Seq2Seq, training: dict[str, Any] | None) -> Path:

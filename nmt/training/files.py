@@ -7,15 +7,38 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from nmt.config import UserError
 
+log = logging.getLogger(__name__)
+
 CHECKSUMS = "checksums.json"
+
+
+@contextmanager
+def must_write(folder: Path) -> Iterator[None]:
+    """What cannot be written here is one sentence to the user."""
+    try:
+        yield
+    except OSError as error:
+        where, reason = error.filename or folder, error.strerror or error
+        raise UserError(f"{where} cannot be written: {reason}") from error
+
+
+@contextmanager
+def may_write(what: str) -> Iterator[None]:
+    """What cannot be written here, on a full disk perhaps, is told and does not end the run."""
+    try:
+        yield
+    except OSError as error:
+        log.error("%s CANNOT BE WRITTEN: %s; the run goes on", what, error.strerror or error)
 
 
 def write_whole(file: Path, data: bytes) -> None:

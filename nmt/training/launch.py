@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from nmt.compose import run_config
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import start_torch
@@ -25,10 +25,12 @@ from nmt.training.checkpoint import (
     save_checkpoint,
     write_config,
 )
-from nmt.training.files import write_whole
+from nmt.training.files import may_write, must_write, write_whole
 from nmt.training.lock import locked
+from nmt.training.recovery import Diverged
 from nmt.training.report import Report, Summary
-from nmt.training.resume import fresh_state, restored_state
+from nmt.training.resume import fresh_state, gone_back, state_at
+from nmt.training.signals import Stopped, asked_to_stop
 from nmt.training.state import State
 from nmt.training.trainer import Trainer
 from nmt.training.weights import WEIGHTS, average_weights, load_weights
@@ -37,7 +39,10 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Config) -> Summary:
-    """Trains a new run, or continues the one that `config.resume` names."""
+    """Trains a new run, or continues the one that `config.resume` names.
+
+    Raises `Stopped` where a signal ended it; it can be resumed.
+    """
     settings = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
     if config.resume is not None:
         return go_on(settings, Path(config.resume))
@@ -55,26 +60,38 @@ def go_on(config: Config, run: Path) -> Summary:
     check_run(run)
     run_config(run)  # a clear word if it is no run
     with locked(run):
-        checkpoint = newest_sound(run)
+        with must_write(run):
+            checkpoint = newest_sound(run)
         device = start_torch(config.training)
         prepared = prepare(config.data, config.training.seed, Tokenizers.load(run))
-        if checkpoint is None:
-            log.info("%s has no checkpoint yet and begins anew", run)
-            state = fresh_state(config, prepared, device)
-        else:
-            state = restored_state(config, run, prepared, device, checkpoint)
-        write_config(config, run)
+        state = state_at(checkpoint, config, run, prepared, device)
+        with must_write(run):
+            write_config(config, run)
         return to_the_end(config, run, prepared, state)
 
 
 def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
     parameters = f"{count_parameters(state.model):,}"
     log.info("run %s: %s parameters on %s", run, parameters, state.model.device)
+    while True:
+        try:
+            train_from(state, config, run, prepared)
+            return finish(config, run, prepared, state)
+        except Diverged as error:
+            state = gone_back(config, run, prepared, state.model.device, error)
+
+
+def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> None:
     with Report(run, state.progress.step) as report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
-        trainer.train()
-        average(trainer)
-    return finish(config, run, prepared, state)
+        with asked_to_stop() as stop:
+            trainer.train(stop)
+        if stop.received is not None:
+            told = "%s: stopped at step %d; resume=%s goes on"
+            log.info(told, stop.received.name, state.progress.step, run)
+            raise Stopped(stop.received)
+        with may_write("the average of the last checkpoints"):
+            average(trainer)
 
 
 def average(trainer: Trainer) -> None:
@@ -123,9 +140,7 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
             progress.target_tokens / max(progress.update_seconds, 1e-9), 1
         ),
     )
-    file = run / "summary.json"
-    try:
-        write_whole(file, (json.dumps(summary._asdict(), indent=2) + "\n").encode())
-    except OSError as error:
-        raise UserError(f"{file} cannot be written: {error.strerror}") from error
+    with may_write("summary.json"):
+        text = json.dumps(summary._asdict(), indent=2) + "\n"
+        write_whole(run / "summary.json", text.encode())
     return summary

@@ -27,6 +27,8 @@ class Progress:
     bleu: float = -1.0  # of the last validation
     best_bleu: float = -1.0
     since_best: int = 0  # validations
+    skipped: int = 0  # updates since the last validation, as not finite
+    rate_scale: float = 1.0  # of the learning rate; lower since it went back
     validations: list[int] = field(default_factory=list)  # the steps of the last ones
 
     def check(self) -> None:
@@ -49,6 +51,7 @@ class Progress:
     def validated(self, bleu: float, *, remembered: int) -> None:
         """Counts a validation at this step; equal is not better."""
         self.since_best = 0 if bleu > self.best_bleu else self.since_best + 1
+        self.skipped = 0
         self.bleu, self.best_bleu = bleu, max(bleu, self.best_bleu)
         self.validations = [*self.validations, self.step][-remembered:]
 
@@ -79,6 +82,7 @@ class Update(NamedTuple):
     source_tokens: int
     target_tokens: int
     pairs: int
+    batches: tuple[tuple[int, int], ...] = ()  # epoch, and place in it, of each
 
 
 @dataclass
@@ -94,23 +98,38 @@ class Window:
         self.seconds += seconds
         self.waited += waited
 
-    def metrics(self) -> dict[str, float]:
-        """What is logged of them; the one place where the loop waits for the device."""
-        target = sum(update.target_tokens for update in self.updates)
-        source = sum(update.source_tokens for update in self.updates)
-        loss, likelihood = torch.stack([update.sums for update in self.updates]).sum(0).tolist()
+    def figures(self) -> tuple[dict[str, float], list[Update]]:
+        """What is logged of the updates, and those that were skipped as they were not finite.
+
+        The one place where the loop waits for the device.
+        """
+        sums = torch.stack([update.sums for update in self.updates])
         norms = torch.stack([update.gradient_norm for update in self.updates])
-        return {
-            "loss": loss / target,
-            "perplexity": perplexity(likelihood / target),
+        read = torch.cat([sums, norms[:, None]], dim=1).tolist()
+        made, skipped = [], []
+        for update, row in zip(self.updates, read, strict=True):
+            if all(map(math.isfinite, row)):
+                made.append((update.target_tokens, *row))
+            else:
+                skipped.append(update)
+        tokens, loss, likelihood, norm = (sum(row[i] for row in made) for i in range(4))
+        metrics = {
+            "loss": mean(loss, tokens),
+            "perplexity": perplexity(mean(likelihood, tokens)),
             "learning_rate": self.updates[-1].learning_rate,
-            "gradient_norm": float(norms.mean()),
-            "source_tokens_per_second": source / self.seconds,
-            "target_tokens_per_second": target / self.seconds,
+            "gradient_norm": mean(norm, len(made)),
+            "skipped": len(skipped),
+            "source_tokens_per_second": sum(u.source_tokens for u in self.updates) / self.seconds,
+            "target_tokens_per_second": sum(u.target_tokens for u in self.updates) / self.seconds,
             "waiting_for_data": self.waited / self.seconds,
         }
+        return metrics, skipped
+
+
+def mean(total: float, count: float) -> float:
+    return total / count if count else math.nan
 
 
 def perplexity(nats_per_token: float) -> float:
     """Per piece; inf where it is too large for a float."""
-    return math.exp(nats_per_token) if nats_per_token < 700 else math.inf
+    return math.inf if nats_per_token >= 700 else math.exp(nats_per_token)

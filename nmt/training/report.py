@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -21,7 +22,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from nmt.attention_map import AttentionMap, save_png
-from nmt.training.files import write_whole
+from nmt.training.files import may_write, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -88,22 +89,32 @@ class Report:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        self._board.close()
-        self._metrics.close()
+        with may_write("tensorboard/"):
+            self._board.close()
+        with may_write("metrics.jsonl"):
+            self._metrics.close()
 
     def log(self, step: int, values: Mapping[str, float], *, kind: str) -> None:
-        """One line of metrics.jsonl and a point in each TensorBoard curve, called `kind/name`."""
-        record = {"step": step, "kind": kind, **values}
-        self._metrics.write(json.dumps(record) + "\n")
-        self._metrics.flush()
-        for name, value in values.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+        """One line of metrics.jsonl and a point in each TensorBoard curve, called `kind/name`.
+
+        What is not finite is null there: JSON has no word for it.
+        """
+        shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        record = {"step": step, "kind": kind, **shown}
+        with may_write("metrics.jsonl"):
+            self._metrics.write(json.dumps(record) + "\n")
+            self._metrics.flush()
+        with may_write("tensorboard/"):
+            for name, value in values.items():
+                self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def flush(self) -> None:
         """Returns once all that was told is on the disk."""
-        self._board.flush()
-        self._metrics.flush()
-        os.fsync(self._metrics.fileno())
+        with may_write("tensorboard/"):
+            self._board.flush()
+        with may_write("metrics.jsonl"):
+            self._metrics.flush()
+            os.fsync(self._metrics.fileno())
 
     def advance(self, share: float, seconds: float, description: str) -> None:
         """Moves the progress bar to `share` of the run, which took `seconds` so far."""
@@ -123,15 +134,17 @@ class Report:
             f"source:    {source}\nreference: {reference}\nmodel:     {output}\n"
             for source, reference, output in zip(*examples[:3], strict=True)
         ]
-        folder = self.run / "samples"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{step:08d}.txt").write_text("\n".join(blocks), encoding="utf-8")
         preformatted = ["    " + line for line in "\n".join(blocks).splitlines()]
-        self._board.add_text("samples", "\n".join(preformatted), step)
-        for number, attention in enumerate(examples.maps, start=1):
-            tag = f"attention/sentence-{number}"
-            pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
-            self._board.add_image(tag, pixels, step, dataformats="HWC")
+        folder = self.run / "samples"
+        with may_write("samples/"):
+            folder.mkdir(exist_ok=True)
+            (folder / f"{step:08d}.txt").write_text("\n".join(blocks), encoding="utf-8")
+            self._board.add_text("samples", "\n".join(preformatted), step)
+        with may_write("attention/"):
+            for number, attention in enumerate(examples.maps, start=1):
+                tag = f"attention/sentence-{number}"
+                pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
+                self._board.add_image(tag, pixels, step, dataformats="HWC")
 
 
 def open_board(folder: Path, step: int) -> SummaryWriter:

@@ -15,12 +15,16 @@ from nmt.data.encoded import Prepared
 from nmt.models import build_model
 from nmt.training.checkpoint import (
     TRAINING,
-    find_checkpoint,
+    bleu_of,
+    checkpoints,
     is_sound,
     load_training,
+    named_bleu,
+    newest_sound,
     point,
 )
 from nmt.training.progress import Progress
+from nmt.training.recovery import SLOWER, Diverged
 from nmt.training.state import State, corpus_key
 from nmt.training.weights import WEIGHTS, restore_model
 
@@ -35,6 +39,32 @@ def fresh_state(config: Config, prepared: Prepared, device: torch.device) -> Sta
     """Before the first update, from the seed."""
     torch.manual_seed(config.training.seed)
     return State(config, build_model(config.model, *vocabularies(prepared)).to(device))
+
+
+def state_at(
+    checkpoint: Path | None, config: Config, run: Path, prepared: Prepared, device: torch.device
+) -> State:
+    """To go on from a checkpoint; from the start where none was saved yet."""
+    if checkpoint is None:
+        log.info("%s has no checkpoint yet and begins at its start", run)
+        return fresh_state(config, prepared, device)
+    return restored_state(config, run, prepared, device, checkpoint)
+
+
+def gone_back(
+    config: Config, run: Path, prepared: Prepared, device: torch.device, error: Diverged
+) -> State:
+    """The last sound checkpoint with a lower learning rate.
+
+    Raises `UserError` with what to try where it has been lowered before.
+    """
+    require(error.progress.rate_scale == 1.0, error.advice)
+    state = state_at(newest_sound(run), config, run, prepared, device)
+    state.progress.rate_scale = SLOWER
+    state.progress.seconds = error.progress.seconds
+    told = "%s: back to step %d, and on with the learning rate times %g"
+    log.warning(told, error, state.progress.step, SLOWER)
+    return state
 
 
 def restored_state(
@@ -59,7 +89,7 @@ def restored_state(
         raise UserError(
             f"{checkpoint / TRAINING} is damaged: it does not hold what this program saves"
         ) from error
-    settle_best(run, checkpoint, state.progress)
+    settle_best(run, state.progress)
     return state
 
 
@@ -102,24 +132,16 @@ def _walk(prefix: str, value: object) -> Iterator[tuple[str, object]]:
         yield prefix, value
 
 
-def settle_best(run: Path, newest: Path, progress: Progress) -> None:
+def settle_best(run: Path, progress: Progress) -> None:
     """Makes `best` and the best BLEU agree, whatever happened to what `best` named.
 
-    It may be lost, then the newest checkpoint takes its place. So it does where a process died
-    before it could point to it. The average of a run that had ended already may be better than
-    anything since.
+    Where it is lost, or a process died before it could point to it, the best of those there are
+    takes its place. The average of a run that had ended already may be better than all of them.
     """
     bleu = named_bleu(run)
     if bleu < progress.best_bleu:
-        point(run, "best", newest)
-        bleu = progress.bleu
+        sound = [folder for folder in checkpoints(run) if is_sound(folder)]
+        best = max(sound, key=bleu_of)
+        point(run, "best", best)
+        bleu = bleu_of(best)
     progress.best_bleu = bleu
-
-
-def named_bleu(run: Path) -> float:
-    """On the validation set, of the checkpoint that `best` names; -1 where there is none."""
-    try:
-        best = find_checkpoint(run, "best")
-    except UserError:
-        return -1.0
-    return float(load_training(best)["progress"]["bleu"]) if is_sound(best) else -1.0

@@ -5,20 +5,28 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from nmt.config import Config
 from nmt.data.batching import BatchStream, Position
 from nmt.data.encoded import Prepared
-from nmt.training.checkpoint import point, prune, save_checkpoint
+from nmt.training.checkpoint import named_bleu, point, prune, save_checkpoint
+from nmt.training.files import may_write
 from nmt.training.optim import learning_rate
-from nmt.training.progress import Window
+from nmt.training.progress import Update, Window
+from nmt.training.recovery import Diverged, describe, largest_batch
 from nmt.training.report import Report, clock
+from nmt.training.signals import Stop
 from nmt.training.state import State, corpus_key
 from nmt.training.validation import Validator
 
 log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """A validation that was left because the run is to stop."""
 
 
 class Trainer:
@@ -36,24 +44,32 @@ class Trainer:
         # Saved with each checkpoint, which only they can go on from.
         self.origin = {"config": dataclasses.asdict(config), "corpus": corpus_key(prepared)}
 
-    def train(self) -> None:
-        """Trains until the first limit. The last state is validated and saved."""
+    def train(self, stop: Stop) -> None:
+        """Trains until the first limit; the last state is validated and saved.
+
+        Asked to stop, it finishes the update it is at, saves and returns; a validation that was
+        due is made when the run goes on. Raises `Diverged` where too many updates are not finite.
+        """
         progress, config = self.state.progress, self.config
         start = Position(progress.epoch, progress.index)
+        # So that what does not fit into memory comes to light at once.
+        self.state.updater.rehearse(largest_batch(self.prepared, config.batch_tokens))
         with BatchStream(self.prepared, config.batch_tokens, config.seed, start) as stream:
-            while not self.is_over:
-                self._advance(stream)
-                if progress.step % config.log_every == 0 or self.is_over:
-                    self._log()
-                if progress.step % config.validate_every == 0 or self.is_over:
-                    began = time.perf_counter()
-                    self._validate()
-                    progress.seconds += time.perf_counter() - began
-                    began = time.perf_counter()
-                    self._save()
-                    progress.seconds += time.perf_counter() - began
-        if self.state.window.updates:  # where the time ran out during a validation
-            self._log()
+            while stop.received is None:
+                if self._validation_is_due:
+                    with suppress(Interrupted):
+                        self._validate(stop)
+                        if self.is_over and self.state.window.updates:
+                            self._log()  # the time ran out during the validation
+                        self._save()
+                elif self.is_over:
+                    break
+                else:
+                    self._advance(stream)
+                    if progress.step % config.log_every == 0 or self.is_over:
+                        self._log()
+        if stop.received is not None:
+            self._save()
 
     @property
     def is_over(self) -> bool:
@@ -64,42 +80,79 @@ class Trainer:
         """Of the nearest limit, how much is used."""
         return self.state.progress.share(self.config, len(self.prepared.source_lengths))
 
+    @property
+    def _validation_is_due(self) -> bool:
+        step, made = self.state.progress.step, self.state.progress.validations
+        is_time = step % self.config.validate_every == 0 or self.is_over
+        return step > 0 and is_time and made[-1:] != [step]
+
     def _advance(self, stream: BatchStream) -> None:
         """One update, with its place in the corpus and its time."""
         progress, window = self.state.progress, self.state.window
         began, waited = time.perf_counter(), stream.waited
         planned = list(islice(stream, self.config.accumulate))
-        rate = learning_rate(self.config, progress.step + 1, self.share)
+        rate = learning_rate(self.config, progress.step + 1, self.share) * progress.rate_scale
         update = self.state.updater.update([each.batch for each in planned], rate)
+        places = tuple((each.position.epoch, each.position.index) for each in planned)
+        update = update._replace(batches=places)
         spent = time.perf_counter() - began
         window.add(update, spent, stream.waited - waited)
         progress.add(update, planned[-1].position.next, spent)
 
     def _log(self) -> None:
-        progress, metrics = self.state.progress, self.state.window.metrics()
+        progress, (metrics, skipped) = self.state.progress, self.state.window.figures()
         self.state.window = Window()
+        self._count(skipped)
         epoch = progress.pairs / len(self.prepared.source_lengths)
         self.report.log(progress.step, {"epoch": epoch, **metrics}, kind="train")
         speed = metrics["target_tokens_per_second"]
         told = f"step {progress.step}  loss {metrics['loss']:.3f}  {speed:,.0f} tokens/s"
         self.report.advance(self.share, progress.seconds, told)
 
-    def _validate(self) -> None:
-        """Scores the model on the validation set and shows what it does."""
-        progress, found = self.state.progress, self.validator()
+    def _count(self, skipped: list[Update]) -> None:
+        """Names the batches of updates that were skipped. Raises `Diverged` where they are many."""
+        for update in skipped:
+            what = describe(update, self.prepared, self.config)
+            log.warning("skipped as its loss or gradient is not finite: %s", what)
+        self.state.progress.skipped += len(skipped)
+        if self.state.progress.skipped >= self.config.max_skipped:
+            raise Diverged(self.state.progress)
+
+    def _validate(self, stop: Stop) -> None:
+        """Scores the model on the validation set and shows what it does.
+
+        Raises `Interrupted` once it is asked to stop.
+        """
+
+        def look(_: int) -> None:
+            if stop.received is not None:
+                raise Interrupted
+
+        progress, began = self.state.progress, time.perf_counter()
+        found = self.validator(look)
         self.report.log(progress.step, found.metrics, kind="validation")
         self.report.examples(progress.step, found.examples)
+        progress.seconds += time.perf_counter() - began
         told = "  ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
         log.info("step %d (%s): %s", progress.step, clock(progress.seconds), told)
         progress.validated(found.bleu, remembered=max(self.config.keep, self.config.average))
 
     def _save(self) -> None:
-        """Makes the state the newest checkpoint, and the best if it is."""
-        progress = self.state.progress
+        """Makes the state the newest checkpoint, and the best if it is.
+
+        Where the disk is full the run goes on: those there are stay, and it tries again.
+        """
+        progress, began = self.state.progress, time.perf_counter()
         self.report.flush()  # what a checkpoint has behind it is never told again
         name, saved = f"{progress.step:08d}", {**self.origin, **self.state.saved()}
-        folder = save_checkpoint(self.run, name, self.state.model, saved)
-        point(self.run, "last", folder)
-        if progress.is_best:
-            point(self.run, "best", folder)
-        prune(self.run, progress.validations)
+        is_written = False
+        with may_write(f"the checkpoint of step {progress.step}"):
+            folder = save_checkpoint(self.run, name, self.state.model, saved)
+            point(self.run, "last", folder)
+            if progress.is_best:
+                point(self.run, "best", folder)
+            is_written = True
+            prune(self.run, progress.validations)
+        if not is_written and progress.is_best:
+            progress.best_bleu = named_bleu(self.run)  # the best is what can be loaded
+        progress.seconds += time.perf_counter() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from nmt.config import (
     TransformerConfig,
 )
 from nmt.data.encoded import Prepared, prepare
+from nmt.training.launch import train
 
 MakeConfig = Callable[..., Config]
 LAYERS = {"encoder_layers": 1, "decoder_layers": 1}
@@ -92,3 +94,17 @@ def make_config(data: DataConfig, tmp_path: Path) -> MakeConfig:
         return config
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture
+def run(make_config: MakeConfig, trained_runs: Path, tmp_path: Path) -> Path:
+    """A copy of a run of 8 updates with checkpoints of steps 4 and 8."""
+    trained = trained_runs / "run"
+    if not trained.exists():
+        shutil.copytree(train(make_config()).run, trained)
+    return Path(shutil.copytree(trained, tmp_path / "copy"))

@@ -81,12 +81,13 @@ def test_metrics_are_what_is_promised(done: Path) -> None:
     keys = {
         *("step", "kind", "epoch", "loss", "perplexity", "learning_rate", "gradient_norm"),
         *("source_tokens_per_second", "target_tokens_per_second", "waiting_for_data"),
+        "skipped",
     }
     trained = records(done, "train")
     assert all(set(record) == keys for record in trained)
     assert [record["step"] for record in trained] == [*range(7, 120, 7), 120]
     for record in trained:
-        assert 0 <= record["waiting_for_data"] <= 1
+        assert 0 <= record["waiting_for_data"] <= 1 and record["skipped"] == 0
         assert min(record["gradient_norm"], record["target_tokens_per_second"]) > 0
         assert record["perplexity"] >= 1
     assert max(record["learning_rate"] for record in trained) <= 1e-2
