@@ -82,7 +82,9 @@ def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> S
 
 
 def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> None:
-    with Report(run, state.progress.step) as report:
+    with must_write(run):
+        report = Report(run, state.progress.step)
+    with report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
         with asked_to_stop() as stop:
             trainer.train(stop)

@@ -23,6 +23,7 @@ from nmt.training.checkpoint import (
     newest_sound,
     point,
 )
+from nmt.training.files import must_write
 from nmt.training.progress import Progress
 from nmt.training.recovery import SLOWER, Diverged
 from nmt.training.state import State, corpus_key
@@ -89,7 +90,8 @@ def restored_state(
         raise UserError(
             f"{checkpoint / TRAINING} is damaged: it does not hold what this program saves"
         ) from error
-    settle_best(run, state.progress)
+    with must_write(run):
+        settle_best(run, state.progress)
     return state
 
 
@@ -112,11 +114,14 @@ def check_settings(run: Path, before: object, config: Config) -> None:
 def changes(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> Iterator[tuple[str, object, object]]:
-    """The keys whose values differ, such as `training.keep`, with the old and the new one."""
-    old, new = (dict(_flat(section)) for section in (before, after))
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) != new.get(key):
-            yield key, old.get(key), new.get(key)
+    """The keys whose values differ, such as `training.keep`, with the old and the new one.
+
+    A key that one of them lacks is of another version of the program.
+    """
+    old, new = (dict(_flat(config)) for config in (before, after))
+    for key in sorted(old.keys() & new.keys()):
+        if old[key] != new[key]:
+            yield key, old[key], new[key]
 
 
 def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

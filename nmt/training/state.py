@@ -37,7 +37,7 @@ class State:
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
             "window": {
-                "updates": [tuple(update) for update in self.window.updates],
+                "updates": [tuple(on("cpu", update)) for update in self.window.updates],
                 "seconds": self.window.seconds,
                 "waited": self.window.waited,
             },
@@ -47,13 +47,18 @@ class State:
         """Goes on from what `saved` gave. Raises one of many errors for anything else."""
         progress, window, device = Progress(**saved["progress"]), saved["window"], self.model.device
         progress.check()
-        updates = [Update(*update) for update in window["updates"]]
+        updates = [on(device, Update(*update)) for update in window["updates"]]
         self.updater.load(saved["optimizer"])
         torch.set_rng_state(saved["random"])
         if device.type == "cuda" and saved["cuda_random"] is not None:
             torch.cuda.set_rng_state(saved["cuda_random"], device)
         self.progress = progress
         self.window = Window(updates, float(window["seconds"]), float(window["waited"]))
+
+
+def on(device: torch.device | str, update: Update) -> Update:
+    sums, norm = update.sums.to(device), update.gradient_norm.to(device)
+    return update._replace(sums=sums, gradient_norm=norm)
 
 
 def corpus_key(prepared: Prepared) -> str:

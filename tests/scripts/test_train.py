@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 Ran = subprocess.CompletedProcess[str]
 
 
@@ -88,7 +94,35 @@ def test_what_a_resumed_run_cannot_change(script: Script, trained: tuple[Path, R
     assert "'model.width=32' cannot be changed" in told
     told = mistake(script("train", f"resume={run}", "training.sed=3"))
     assert told == "unknown key training.sed; did you mean 'training.seed'?"
+    for key in ("training.seed=3", "training.batch_tokens=500"):
+        told = mistake(script("train", f"resume={run}", key))
+        assert told.startswith(f"resume={run} keeps {key.split('=')[0]} as it was: ")
     assert (run / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_run(
+    trained: tuple[Path, Ran], tmp_path: Path, received: signal.Signals
+) -> None:
+    run = Path(shutil.copytree(trained[0], tmp_path / "run"))
+    command = [sys.executable, "scripts/train.py", f"resume={run}", "training.max_steps=1000000"]
+    command += ["training.validate_every=1000000", "training.log_every=5"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        until = time.monotonic() + 60
+        while '"step": 25,' not in (run / "metrics.jsonl").read_text():
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(received)
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == 128 + received, told
+    last = int((run / "checkpoints" / "last").read_text())
+    assert last >= 25 and f"{received.name}: stopped at step {last}; resume={run} goes on" in told
+    assert "training.max_steps: 20 -> 1000000" in told and "Traceback" not in told
 
 
 CORPORA = {

@@ -87,6 +87,18 @@ def test_a_state_of_another_kind_is_refused(run: Path, strange: dict[str, object
     assert contents(run) == before
 
 
+@pytest.mark.parametrize("shape", [(2,), (10**6,), ()])
+def test_moments_of_another_shape_are_refused(run: Path, shape: tuple[int, ...]) -> None:
+    """The library's kernel would read past their end."""
+    newest = find_checkpoint(run, "last")
+    state = torch.load(newest / "training.pt", weights_only=True)
+    state["optimizer"][0]["exp_avg"] = torch.zeros(shape)
+    torch.save(state, newest / "training.pt")
+    sign_anew(newest)
+    with pytest.raises(UserError, match="training.pt is damaged: it does not hold what this"):
+        resumed(run)
+
+
 def test_an_archive_that_would_fill_the_memory_is_refused(run: Path) -> None:
     file = find_checkpoint(run, "last") / "training.pt"
     with zipfile.ZipFile(file) as archive:

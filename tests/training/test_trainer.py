@@ -193,8 +193,11 @@ def test_the_average_is_best_only_where_it_is_better(
     monkeypatch.setattr("nmt.training.validation.Validator.bleu", lambda self: bleu)
     run = Path(train(make_config(average=2)).run)
     assert find_checkpoint(run, "best").name == best
+    before = weights(run, "best")
     resumed(run, max_steps=10)  # a validation with a BLEU of 3
     if best == "averaged":
+        after = weights(run, "best")
+        assert all(torch.equal(after[key], before[key]) for key in before), "not the new average"
         assert find_checkpoint(run, "best").name == best, "3 is not better than the average's 50"
     else:
         assert find_checkpoint(run, "best").name == "00000010"
