@@ -12,6 +12,7 @@ safetensors, YAML through the schema, `torch.load(weights_only=True)`; nothing o
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -118,8 +119,10 @@ def _named(beside: Path, runs: str, plain: str) -> Path:
             continue
         try:
             beside.rename(run)
-        except FileExistsError:  # another process was faster
-            continue
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):  # another process was faster
+                continue
+            raise
         flush(run.parent)
         return run
     raise UserError(f"{runs} holds 10,000 runs of this name; choose another with name=...")

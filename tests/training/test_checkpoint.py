@@ -101,6 +101,14 @@ def test_runs_without_a_name_are_numbered(make_config: MakeConfig, prepared: Pre
     assert names == ["tiny-rnn", "tiny-rnn-2", "tiny-transformer", "tiny-rnn-3"]
 
 
+def test_a_name_that_another_process_took_first(
+    make_config: MakeConfig, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_run(make_config(), prepared.tokenizers)
+    monkeypatch.setattr(Path, "exists", lambda self: False)
+    assert create_run(make_config(), prepared.tokenizers).name == "tiny-transformer-2"
+
+
 @pytest.fixture
 def run(tmp_path: Path, make_config: MakeConfig) -> Path:
     """Checkpoints of steps 10 to 50; `best` is 20 and `last` is 50."""
