@@ -5,6 +5,7 @@ N model width, L layers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from nmt.models.transformer import DecoderLayer, EncoderLayer, sinusoids
 from nmt.translator import Translator
 
 POSITIONS = 2048  # of the table that CTranslate2 gets
+BATCH_TOKENS = 4096  # with which CTranslate2 is the fastest that was seen
+
+Search = Callable[[list[list[str]], int], list[list[str]]]
 
 
 def export_ctranslate2(translator: Translator, folder: Path, *, quantization: str = "") -> None:
@@ -131,3 +135,23 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 def _pieces(tokenizer: Tokenizer) -> list[str]:
     return tokenizer.pieces(range(tokenizer.size))
+
+
+def load_ctranslate2(folder: Path, threads: int, quantization: str) -> Search:
+    """An exported model as a function: pieces with EOS and a beam size -> pieces of the best."""
+    import ctranslate2
+
+    engine = ctranslate2.Translator(
+        str(folder),
+        compute_type=quantization or "float32",
+        inter_threads=1,
+        intra_threads=threads,
+    )
+
+    def search(sources: list[list[str]], beam_size: int) -> list[list[str]]:
+        found = engine.translate_batch(
+            sources, beam_size=beam_size, max_batch_size=BATCH_TOKENS, batch_type="tokens"
+        )
+        return [each.hypotheses[0] for each in found]
+
+    return search

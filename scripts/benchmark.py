@@ -1,15 +1,19 @@
-"""How fast a config trains here, where the time goes, and how close that is to the hardware.
+"""How fast a config trains here and a run translates, and how close that comes to others.
 
 python scripts/benchmark.py train
 python scripts/benchmark.py train experiment=benchmark_transformer data.path=FOLDER
 python scripts/benchmark.py train model=rnn training.threads=1 --steps 50 --json
+python scripts/benchmark.py decode runs/my-run
+python scripts/benchmark.py decode runs/my-run --against ctranslate2
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +22,9 @@ from nmt.compose import compose_config
 from nmt.config import require
 
 if TYPE_CHECKING:
+    from nmt.config import Config
     from nmt.training.benchmark import TrainingSpeed
+    from nmt.translation_speed import TranslationSpeed
 
 BEGAN = time.perf_counter()
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -26,8 +32,12 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 def main() -> None:
     arguments = parse()
-    require(arguments.steps > 0, f"--steps must be at least 1, but is {arguments.steps}")
     start_logging()
+    arguments.measure(arguments)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    require(arguments.steps > 0, f"--steps must be at least 1, but is {arguments.steps}")
     config = compose_config(CONFIGS, arguments.overrides)
     from nmt.training.benchmark import benchmark_training  # torch takes seconds to import
 
@@ -38,16 +48,73 @@ def main() -> None:
         show(speed)
 
 
+def decode(arguments: argparse.Namespace) -> None:
+    from nmt.compose import run_config
+    from nmt.translation_speed import Work, benchmark_translation, ratios
+
+    for key in ("beam_size", "threads", "rounds"):
+        value = getattr(arguments, key)
+        require(value > 0, f"--{key.replace('_', '-')} must be at least 1, but is {value}")
+    config = run_config(arguments.run, arguments.overrides)
+    sentences, references = read_test(arguments, config)
+    work = Work(
+        run=str(arguments.run),
+        sentences=sentences,
+        beam_sizes=tuple(sorted({1, arguments.beam_size})),
+        threads=arguments.threads,
+        precision=arguments.precision,
+        quantization=arguments.quantization,
+        overrides=tuple(arguments.overrides),
+    )
+    speeds = benchmark_translation(
+        work, references, against=arguments.against, rounds=arguments.rounds
+    )
+    ratio = ratios(speeds)
+    if arguments.json:
+        rows = [each._asdict() | {"ratio": ratio.get(each.beam_size)} for each in speeds]
+        ours = [row for row in rows if row["engine"] == "nmt"]
+        print(json.dumps(ours[-1] | {"greedy": ours[0], "all": rows}))
+    else:
+        show_translation(speeds, ratio)
+
+
+def read_test(arguments: argparse.Namespace, config: Config) -> tuple[list[str], list[str] | None]:
+    """The sentences to translate, and their references where these are known."""
+    if arguments.input:
+        from nmt.data.readers import read_lines
+
+        return list(read_lines(arguments.input)), None
+    from nmt.data.corpus import read_split
+
+    test = read_split(config.data, "test")
+    return test.source, test.target
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = parser.add_argument
-    add("what", choices=("train",), help="what to measure")
+    kinds = parser.add_subparsers(required=True, metavar="train|decode")
+    training = kinds.add_parser("train", help="the speed of training")
+    training.set_defaults(measure=train)
+    add = training.add_argument
     add("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
     add("--steps", type=int, default=20, metavar="N", help="to time, after five to warm up (20)")
     add("--json", action="store_true", help="one JSON object on standard output")
-    return parser.parse_intermixed_args()
+    decoding = kinds.add_parser("decode", help="the speed of translating")
+    decoding.set_defaults(measure=decode)
+    add = decoding.add_argument
+    add("run", type=Path, metavar="RUN", help="the run directory")
+    add("--input", type=Path, metavar="FILE", help="sentences, one a line (the run's test set)")
+    add("--beam-size", type=int, default=5, metavar="N", help="beside greedy search (5)")
+    add("--precision", default="int8", metavar="fp32|bf16|int8|auto", help="of ours (int8)")
+    add("--against", metavar="ctranslate2", help="an engine to run the same weights in turn")
+    add("--quantization", default="int8", metavar="TYPE", help="of the other engine (int8)")
+    add("--threads", type=int, default=os.cpu_count(), metavar="N", help="of each engine (all)")
+    add("--rounds", type=int, default=2, metavar="N", help="processes of each engine (2)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    add("--json", action="store_true", help="one JSON object on standard output")
+    return parser.parse_args()
 
 
 def show(speed: TrainingSpeed) -> None:
@@ -73,6 +140,28 @@ def show(speed: TrainingSpeed) -> None:
     table.add_row("model", f"{speed.parameters:,} parameters, {speed.precision}")
     table.add_row("device", f"{speed.device}, {speed.threads} CPU threads")
     Console().print(table)
+
+
+def show_translation(speeds: Sequence[TranslationSpeed], ratio: dict[int, float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", *(f"{each.engine}\nbeam {each.beam_size}" for each in speeds))
+    rows: dict[str, list[str]] = {
+        "sentences/s": [f"{each.sentences_per_second:,.0f}" for each in speeds],
+        "lowest, highest": [f"{each.lowest:,.0f}, {each.highest:,.0f}" for each in speeds],
+        "with start-up": [f"{each.with_start:,.0f}" for each in speeds],
+        "target tokens/s": [f"{each.target_tokens_per_second:,.0f}" for each in speeds],
+        "start-up": [f"{each.start_seconds:.1f} s" for each in speeds],
+        "peak memory": [f"{each.peak_memory_mb:,.0f} MB" for each in speeds],
+        "BLEU": ["" if each.bleu is None else f"{each.bleu:.2f}" for each in speeds],
+    }
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(table)
+    for beam_size, times in ratio.items():
+        console.print(f"beam {beam_size}: {times:.2f} times as fast as the other engine")
 
 
 if __name__ == "__main__":

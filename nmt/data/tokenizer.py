@@ -69,6 +69,10 @@ class Tokenizer:
         """The pieces as SentencePiece writes them: `▁Hund`, `<0xC3>`, `</s>`."""
         return [str(self._processor.id_to_piece(int(i))) for i in ids]
 
+    def join(self, pieces: Sequence[str]) -> str:
+        """The text of pieces as SentencePiece writes them, as `decode` gives it."""
+        return " ".join(str(self._processor.decode_pieces(list(pieces))).split())
+
     def spans(self, text: str) -> list[tuple[int, int]]:
         """The characters of `text` that each id of `encode(text)` stands for, spaces left off.
 
