@@ -135,6 +135,9 @@ class Attention(nn.Module):
         dropout = self.dropout.share if self.training else 0.0
         if _trains_on_cpu(queries):
             return attend(queries, *memory, seen, scale=scale, dropout=dropout)
+        if seen is not None and seen.dtype != torch.bool:
+            # On a GPU a mask of another type than the queries is an error or read wrongly.
+            seen = seen.to(queries.dtype)
         return F.scaled_dot_product_attention(
             queries, *memory, attn_mask=seen, dropout_p=dropout, scale=scale
         )

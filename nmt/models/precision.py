@@ -15,9 +15,10 @@ from nmt.models.seq2seq import Seq2Seq
 
 
 def in_precision(model: Seq2Seq, precision: str) -> Seq2Seq:
-    """The model itself for fp32, else a copy whose matrix products are bf16 or int8.
+    """The model itself for fp32; for bf16 a copy of that type; for int8 a copy whose linear layers
+    multiply integers, all else being as it was.
 
-    Normalisations, softmax and sums stay float32. Raises `UserError` for int8 on a GPU.
+    Scores, softmax and log-probabilities are float32 in each. Raises `UserError` for int8 on a GPU.
     """
     if precision == "fp32":
         return model
@@ -26,13 +27,13 @@ def in_precision(model: Seq2Seq, precision: str) -> Seq2Seq:
         f"decoding.precision=int8 is for CPUs, but the model is on {model.device}; use bf16 there",
     )
     model = copy.deepcopy(model)
+    if precision == "bf16":
+        # Normalisations too: a GPU has none of bf16 with gains of float32.
+        return model.bfloat16()
     for module in list(model.modules()):
-        if precision == "int8":
-            for name, child in module.named_children():
-                if isinstance(child, nn.Linear):
-                    setattr(module, name, Int8Linear(child))
-        elif isinstance(module, nn.Linear | nn.Embedding | nn.RNNBase):
-            module.bfloat16()
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(module, name, Int8Linear(child))
     return model
 
 
