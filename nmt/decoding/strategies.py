@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nmt.config import PAD
+
 NEVER = float("-inf")
 WIDE = 1024  # tokens from which two levels find the best of a row sooner
 
@@ -86,7 +88,8 @@ class DiverseBeam:
         chosen: list[Tensor] = []
         used = tokens.new_empty(tokens.size(0), 0)  # (B, tokens of the groups before)
         for group in range(self.groups):
-            mine = tokens[:, group]  # (B, W * k)
+            # An empty place chooses nothing, so that a group that is done costs the others nothing.
+            mine = tokens[:, group].masked_fill(totals[:, group] == NEVER, PAD)  # (B, W * k)
             times = (mine[:, :, None] == used[:, None]).sum(2)
             order = (totals[:, group] - self.strength * times).topk(count, dim=1).indices
             chosen.append(order)
