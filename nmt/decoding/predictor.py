@@ -58,6 +58,8 @@ class Ensemble(nn.Module):
             len(sizes) == 1, f"an ensemble needs one vocabulary, but has {sorted(sizes)} pieces"
         )
         self.members = nn.ModuleList(members)
+        # A new module is in training, and would hand that down where its flag is set back.
+        self.train(members[0].training)
 
     @property
     def device(self) -> torch.device:
