@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
 from nmt.decoding.predictor import Predictor
-from nmt.decoding.strategies import NEVER, Places, Strategy
+from nmt.decoding.strategies import NEVER, Places, Strategy, TowardsDemands
 from nmt.models.seq2seq import State
 
 # Sentences that are done leave when so large a share is: each size of a batch costs a CPU the
@@ -52,9 +52,12 @@ class Constraint(Protocol):
 
     def restrict(
         self, log_probs: Tensor, prefixes: Sequence[Sequence[int]], places: Places
-    ) -> None:
+    ) -> Tensor | None:
         """Sets to -inf, in place, what may not follow each of n hypotheses: `log_probs` (n, V),
-        `prefixes` their tokens so far without BOS."""
+        `prefixes` their tokens so far without BOS.
+
+        Where the translations must have something: how much of it is lacking after each token,
+        (n, V) int16."""
         ...
 
 
@@ -230,9 +233,15 @@ def search(
         log_probs = found.logits.log_softmax(1)
         _allow(log_probs, beam, live, limit if length > min(limits) else None)
         places = beam.places(live, strategy.groups)
+        steering = strategy
         if constraint is not None:
-            constraint.restrict(log_probs, beam.prefixes(live), places)
-        best = continuations(strategy, log_probs, beam, live, places)
+            ends = log_probs[:, EOS].clone()
+            lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
+            _let_end(log_probs, ends, beam, live, finished.scores)
+            if lacking is not None:
+                hypotheses = beam.log_probs.size(1)
+                steering = TowardsDemands(strategy.width, lacking, live, hypotheses)
+        best = continuations(steering, log_probs, beam, live, places)
         finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
         growing = _growing(best, strategy.width)
         growing = _give_up(growing, finished.scores[beam.rows], highest[beam.rows], strategy.width)
@@ -255,6 +264,22 @@ def _allow(log_probs: Tensor, beam: Beam, live: Tensor | None, limit: Tensor | N
     end = log_probs[:, EOS].clone()
     log_probs.masked_fill_(closing[:, None], NEVER)
     log_probs[:, EOS] = end
+
+
+def _let_end(
+    log_probs: Tensor, ends: Tensor, beam: Beam, live: Tensor | None, scores: Tensor
+) -> None:
+    """A sentence of which no hypothesis can go on and none is finished, by `scores`
+    (A, G, n_best), ends as it is, by `ends` (n,), log p(EOS): better a translation that meets the
+    demands in part than none. `log_probs` (n, V) in place."""
+    going = (log_probs > NEVER).any(1)  # (n,)
+    if live is not None:
+        going = going.new_zeros(beam.log_probs.numel()).index_copy(0, live, going)
+    going = going.view(beam.log_probs.shape) & (beam.log_probs > NEVER)  # (B, F)
+    over = ~going.any(1) & (scores[beam.rows] == NEVER).flatten(1).all(1)  # (B,)
+    over = over.repeat_interleave(beam.log_probs.size(1))  # (B * F,)
+    over = over if live is None else over[live]
+    log_probs[:, EOS] = torch.where(over, ends, log_probs[:, EOS])
 
 
 def continuations(

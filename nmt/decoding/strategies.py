@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch import Tensor
 from nmt.config import PAD
 
 NEVER = float("-inf")
+BLOCKED = 2**15 - 1  # lacking so much, a token may not come
+LAST = 2**62
 WIDE = 1024  # tokens from which two levels find the best of a row sooner
 
 
@@ -147,6 +150,54 @@ class Sampling:
             before = values.cumsum(1) - values
             values = values.masked_fill(before >= self.top_p * values.sum(1, keepdim=True), 0.0)
         return torch.zeros_like(probabilities).scatter_(1, tokens, values)
+
+
+@dataclass
+class TowardsDemands:
+    """One step of a beam whose places are shared out among the hypotheses that lack more and less
+    of what is demanded, so that none of them crowds out the others (Post and Vilar 2018, dynamic
+    beam allocation)."""
+
+    width: int
+    lacking: Tensor  # (n, V) int16, how much is, after each token; at most BLOCKED
+    live: Tensor | None  # (n,) which of the B * F hypotheses these are; None: all
+    hypotheses: int  # F, of each sentence
+    groups: int = 1
+
+    def propose(self, log_probs: Tensor, places: Places) -> Continuations:
+        """The likeliest of the tokens that leave the least lacking, then of all others."""
+        lacking = self.lacking.masked_fill(log_probs == NEVER, BLOCKED)
+        further = lacking > lacking.amin(1, keepdim=True)
+        nearest = best(log_probs.masked_fill(further, NEVER), self.width)
+        taken = torch.zeros_like(further).scatter(1, nearest.tokens, nearest.log_probs > NEVER)
+        others = best(log_probs.masked_fill(taken, NEVER), self.width + 1)
+        log_probs, tokens = (torch.cat(pair, dim=1) for pair in zip(nearest, others, strict=True))
+        return Continuations(log_probs, tokens)
+
+    def rank(self, totals: Tensor, tokens: Tensor) -> Tensor:
+        """First the best of those that lack nothing, the best that lack 1, ..., then the second of
+        each."""
+        lacking = self._of(tokens).masked_fill(totals == NEVER, BLOCKED)
+        order = totals.argsort(dim=2, descending=True, stable=True)
+        order = order.gather(2, lacking.gather(2, order).argsort(dim=2, stable=True))
+        lacking = lacking.gather(2, order)  # rising
+        place = torch.arange(totals.size(2), device=totals.device).expand_as(totals)
+        first = lacking.diff(dim=2, prepend=lacking[:, :, :1] - 1) > 0
+        place = place - place.masked_fill(~first, 0).cummax(dim=2).values  # among its like
+        shared = (place * (BLOCKED + 1) + lacking).masked_fill(
+            totals.gather(2, order) == NEVER, LAST
+        )
+        return order.gather(2, shared.argsort(dim=2, stable=True))[:, :, : 2 * self.width]
+
+    def _of(self, tokens: Tensor) -> Tensor:
+        """What the hypotheses of a sentence lack after `tokens` (B, 1, F * k): (B, 1, F * k)"""
+        rows = torch.zeros(
+            tokens.size(0) * self.hypotheses, dtype=torch.int64, device=tokens.device
+        )
+        live = slice(None) if self.live is None else self.live
+        rows[live] = torch.arange(len(self.lacking), device=tokens.device)
+        found = self.lacking[rows[:, None], tokens.view(len(rows), -1)]  # (B * F, k)
+        return found.view(tokens.shape)
 
 
 def best(log_probs: Tensor, count: int) -> Continuations:
