@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nmt.config import BOS, EOS, UNK, TransformerConfig, UserError
+from nmt.config import BOS, EOS, UNK, TransformerConfig, UserError, require
 from nmt.data.tokenizer import Tokenizer
 from nmt.models.attention import Attention
 from nmt.models.transformer import DecoderLayer, EncoderLayer, sinusoids
@@ -29,7 +29,7 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
     """Writes the model for `ctranslate2.Translator(folder)`, which reads pieces with EOS.
 
     `quantization` is a type of CTranslate2's such as "int8"; "" keeps float32. Raises `UserError`
-    where CTranslate2 has no such model, or is not installed.
+    where CTranslate2 has no such model, the weights are not float32, or it is not installed.
     """
     try:
         from ctranslate2.specs import TransformerSpec, common_spec
@@ -37,6 +37,11 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
         raise UserError("CTranslate2 is not installed: pip install 'nmt[export]'") from error
     config = translator.config.model
     _check(config)
+    require(
+        translator.model.output.weight.dtype == torch.float32,
+        "an export needs the weights as they were trained: load the run with "
+        "decoding.precision=fp32; `quantization` says what CTranslate2 makes of them",
+    )
     assert isinstance(config, TransformerConfig)
     activation = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
     spec = TransformerSpec.from_config(
@@ -45,7 +50,7 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
         pre_norm=config.norm == "pre",
         activation=activation[config.activation],
     )
-    _fill(spec, translator.model.float(), config)
+    _fill(spec, translator.model, config)
     tokenizers = translator.tokenizers
     spec.register_source_vocabulary(_pieces(tokenizers.source))
     spec.register_target_vocabulary(_pieces(tokenizers.target))
@@ -130,7 +135,7 @@ def _linear(spec: Any, *modules: nn.Module) -> None:
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
     """A copy: CTranslate2 quantizes in place."""
-    return np.array(tensor.detach().float().cpu())
+    return tensor.detach().cpu().numpy().copy()
 
 
 def _pieces(tokenizer: Tokenizer) -> list[str]:
