@@ -142,9 +142,9 @@ class Lexical:
         self, log_probs: Tensor, prefixes: Sequence[Sequence[int]], places: Places
     ) -> Tensor | None:
         rows = list(zip(places.sentences.tolist(), prefixes, strict=True))
-        if any(self.prefixes):
-            allowed = _stack([self._allowed(*row) for row in rows], log_probs.device)
-            log_probs.masked_fill_(~allowed, NEVER)
+        allowed = [self._allowed(*row) for row in rows]
+        if any(each is not self._anything for each in allowed):
+            log_probs.masked_fill_(~_stack(allowed, log_probs.device), NEVER)
         if not any(self.phrases):
             return None
         lacking = _stack([self._lacking(*row) for row in rows], log_probs.device)

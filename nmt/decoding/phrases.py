@@ -18,6 +18,7 @@ from nmt.decoding.spelling import Spelling, begins_word, contains, in_word, one_
 from nmt.decoding.strategies import BLOCKED
 
 NO_CHARACTER = "\ufffd"  # what bytes that are none are decoded to
+NO_BYTE = b"\xff"  # begins no character
 Distances = NDArray[np.int16]
 
 
@@ -42,7 +43,7 @@ class Phrases:
         self.required = required
         self.start = Progress(" ", b"", frozenset(required))
         self.follow = lru_cache(maxsize=65536)(self._follow)
-        self.distances = lru_cache(maxsize=256)(self._distances)
+        self.distances = lru_cache(maxsize=64)(self._distances)
         self._strange = _strangers((*forbidden, *required))
 
     def progress(self, tokens: Sequence[int]) -> Progress:
@@ -111,7 +112,7 @@ class Phrases:
         """What each piece leaves lacking, BLOCKED where it may not come: (V,)"""
         # Another piece than a byte ends a character that is not complete.
         whole = self._read(at, NO_CHARACTER, b"") if at.pending else at
-        near = set(self.spelling.bytes)
+        near = set(self.spelling.bytes) if at.pending else set()
         if whole is None:
             distances = np.full(len(self.spelling.spelt), BLOCKED, dtype=np.int16)
         else:
@@ -137,10 +138,10 @@ class Phrases:
         return found
 
     def _of_strangers(self, at: Progress) -> Distances:
-        """What pieces leave lacking that have nothing of a phrase: only whether they begin and end
-        within a word counts."""
+        """What pieces leave lacking that have nothing of a phrase: only `Spelling.kinds` counts."""
         texts = (first + last for first in self._strange for last in self._strange)
         kinds = [self._distance(self._read(at, text, b"")) for text in texts]
+        kinds.append(self._distance(at._replace(pending=NO_BYTE)))
         distances: Distances = np.array(kinds, dtype=np.int16)[self.spelling.kinds]
         return distances
 

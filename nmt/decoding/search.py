@@ -272,7 +272,7 @@ def _let_end(
     """A sentence of which no hypothesis can go on and none is finished, by `scores`
     (A, G, n_best), ends as it is, by `ends` (n,), log p(EOS): better a translation that meets the
     demands in part than none. `log_probs` (n, V) in place."""
-    going = (log_probs > NEVER).any(1)  # (n,)
+    going = log_probs.amax(1) > NEVER  # (n,)
     if live is not None:
         going = going.new_zeros(beam.log_probs.numel()).index_copy(0, live, going)
     going = going.view(beam.log_probs.shape) & (beam.log_probs > NEVER)  # (B, F)

@@ -60,8 +60,7 @@ class Spelling:
             for at in range(1, len(text))
             if begins_word(text, at)
         )
-        # Of each piece (V,), what `_kind` says.
-        self.kinds = np.array([_kind(self.text(token)) for token in range(len(pieces))])
+        self.kinds = np.array([_kind(spelt) for spelt in self.spelt])  # (V,)
         self.fewest = lru_cache(maxsize=4096)(self._fewest)
 
     def text(self, token: int) -> str:
@@ -81,8 +80,12 @@ class Spelling:
         return fewest[0]
 
 
-def _kind(text: str) -> int:
-    """2 where a text begins within a word, plus 1 where it ends within one."""
+def _kind(spelt: bytes) -> int:
+    """2 for a text that begins within a word, plus 1 if it ends within one; 4 for the first byte of
+    a character."""
+    if len(spelt) == 1 and 0xC2 <= spelt[0] <= 0xF4:
+        return 4
+    text = spelt.decode(errors="replace")
     return 2 * in_word(text[0]) + in_word(text[-1]) if text else 0
 
 

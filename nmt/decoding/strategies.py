@@ -165,14 +165,17 @@ class TowardsDemands:
     groups: int = 1
 
     def propose(self, log_probs: Tensor, places: Places) -> Continuations:
-        """The likeliest of the tokens that leave the least lacking, then of all others."""
+        """The likeliest of the tokens that leave the least lacking, and the likeliest of all."""
         lacking = self.lacking.masked_fill(log_probs == NEVER, BLOCKED)
         further = lacking > lacking.amin(1, keepdim=True)
         nearest = best(log_probs.masked_fill(further, NEVER), self.width)
-        taken = torch.zeros_like(further).scatter(1, nearest.tokens, nearest.log_probs > NEVER)
-        others = best(log_probs.masked_fill(taken, NEVER), self.width + 1)
-        log_probs, tokens = (torch.cat(pair, dim=1) for pair in zip(nearest, others, strict=True))
-        return Continuations(log_probs, tokens)
+        anyway = best(log_probs, self.width + 1)
+        twice = (nearest.tokens[:, :, None] == anyway.tokens[:, None]).any(2)  # (n, width)
+        values = nearest.log_probs.masked_fill(twice, NEVER)
+        return Continuations(
+            torch.cat((values, anyway.log_probs), dim=1),
+            torch.cat((nearest.tokens, anyway.tokens), dim=1),
+        )
 
     def rank(self, totals: Tensor, tokens: Tensor) -> Tensor:
         """First the best of those that lack nothing, the best that lack 1, ..., then the second of

@@ -52,6 +52,10 @@ class ToyDecoder(Decoder[ToyState]):
             found.append(states)
         return Decoded(torch.cat(found, dim=1), None)
 
+    def __init__(self, disliked: str) -> None:
+        super().__init__()
+        self.bias = torch.tensor([-30.0 * (piece in ("<unk>", disliked)) for piece in PIECES])
+
     def start(self, memory: Memory) -> ToyState:
         return ToyState(memory.states.long().sum((1, 2))[:, None] % 10_007)
 
@@ -60,13 +64,13 @@ class ToyDecoder(Decoder[ToyState]):
     ) -> Stepped[ToyState]:
         codes = (state.codes * 31 + tokens * 7 + 1) % 10_007
         waves = torch.sin(codes[:, :, None] * torch.arange(1.0, len(PIECES) + 1))
-        return Stepped(3 * waves - 30 * torch.eye(len(PIECES))[1], ToyState(codes), None)
+        return Stepped(3 * waves + self.bias, ToyState(codes), None)
 
 
-def toy() -> Seq2Seq:
+def toy(disliked: str = "<unk>") -> Seq2Seq:
     output = nn.Linear(len(PIECES), len(PIECES), bias=False)
     nn.init.eye_(output.weight)
-    return Seq2Seq(ToyEncoder(), ToyDecoder(), output).requires_grad_(False)
+    return Seq2Seq(ToyEncoder(), ToyDecoder(disliked), output).requires_grad_(False)
 
 
 def decode(tokens: Sequence[int]) -> str:
@@ -165,6 +169,16 @@ def test_narrow_beams_meet_the_demands_with_true_scores(demands: Demands, beam_s
         target = torch.tensor([[BOS, *best.tokens, EOS]])
         expected = toy().token_log_probs(torch.tensor([source]), target).sum().item()
         assert best.log_prob == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("beam_size", [2, 3])
+@pytest.mark.parametrize("disliked", ["<0xC3>", "<0xA4>"])
+def test_what_the_model_would_never_say_is_said(disliked: str, beam_size: int) -> None:
+    config = replace(CONFIG, beam_size=beam_size, max_extra=10)
+    demands = Demands(required=("ä",))
+    constrain = Constrain(PIECES, [demands] * len(SOURCES), config)
+    for best, *_ in translate_ids(toy(disliked), SOURCES, config, constrain=constrain):
+        assert meets(decode(best.tokens), demands)
 
 
 @pytest.mark.parametrize("beam_size", [1, 2, 5])
