@@ -89,7 +89,7 @@ def _check(demands: Demands, spelling: Spelling, config: DecodingConfig) -> None
         f"no pieces of the vocabulary spell the prefix {prefix!r}",
     )
     for phrase in required:
-        spelt = min(spelling.fewest(text.encode()) for text in (phrase, f" {phrase}"))
+        spelt = spelling.fewest(f" {phrase}".encode())
         require(spelt < float("inf"), f"no pieces of the vocabulary spell the required {phrase!r}")
         for other in forbidden:
             clash = contains(f" {phrase}", other, ended=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -87,25 +88,32 @@ class Phrases:
 
     def lacking(self, at: Progress) -> int:
         """How many pieces, at the least, are still to come for the required phrases."""
-        return int(min(BLOCKED - 1, sum(self._pieces_of(phrase, at) for phrase in at.unmet)))
+        pieces = [self._pieces_of(phrase, at) for phrase in at.unmet]
+        # Only one phrase can come next and need no space before it.
+        saved = max((anew - next_ for anew, next_ in pieces), default=0)
+        return int(min(BLOCKED - 1, sum(anew for anew, _ in pieces) - saved))
 
-    def _pieces_of(self, phrase: str, at: Progress) -> float:
+    def _pieces_of(self, phrase: str, at: Progress) -> tuple[float, float]:
+        """How many the phrase takes after other words, and if it comes next."""
         if contains(_closed(at), phrase, ended=True):
-            return 0
+            return 0, 0
         fewest = self.spelling.fewest
-        anew = fewest(f" {phrase}".encode())
-        if not in_word(at.end[-1]):
-            anew = min(anew, fewest(phrase.encode()))
-        rests = (rest.encode() for rest in self._rests(phrase, at.end))
+        plain, spaced = (fewest(text.encode()) for text in (phrase, f" {phrase}"))
+        anew = spaced if in_word(phrase[0]) else min(plain, spaced)
+        rests = [rest.encode() for rest in self._rests(phrase, at.end)]
+        begun = rests if at.pending else [rest for rest in rests if rest != phrase.encode()]
         skip = len(at.pending)
-        return min([anew, *(fewest(r[skip:]) for r in rests if r.startswith(at.pending))])
+        going_on = [fewest(r[skip:]) for r in begun if r.startswith(at.pending)]
+        if min(going_on, default=inf) < inf:
+            return min(going_on), min(going_on)
+        return anew, anew if at.pending or not rests else min(anew, plain)
 
     def _rests(self, phrase: str, end: str) -> Iterator[str]:
         """What of the phrase follows an `end`, as far as it stands in that already."""
         for at in range(1, len(end)):
             if begins_word(end, at) and phrase.startswith(end[at:]):
                 yield phrase[len(end) - at :]
-        if not in_word(end[-1]):
+        if begins_word(end[-1] + phrase, 1):
             yield phrase
 
     def _distances(self, at: Progress) -> Distances:

@@ -107,7 +107,7 @@ def in_word(character: str) -> bool:
 
 def begins_word(text: str, at: int) -> bool:
     """Whether a word or phrase that stands there would stand as a whole, on its left."""
-    return not text[at].isspace() and not in_word(text[at - 1])
+    return not text[at].isspace() and not (in_word(text[at]) and in_word(text[at - 1]))
 
 
 def one_line(text: str) -> str:
@@ -116,12 +116,13 @@ def one_line(text: str) -> str:
 
 
 def contains(text: str, phrase: str, *, ended: bool) -> bool:
-    """Whether the phrase stands in the text as a whole: between characters of no word. `text`
+    """Whether the phrase stands in the text as a whole: no word goes on beyond its ends. `text`
     begins with one more character, that before it; if not `ended`, what follows it is open."""
     at = text.find(phrase, 1)
     while at > 0:
         after = text[at + len(phrase) : at + len(phrase) + 1]
-        if not in_word(text[at - 1]) and (not in_word(after) if after else ended):
+        whole = not in_word(phrase[-1]) or (not in_word(after) if after else ended)
+        if whole and begins_word(text, at):
             return True
         at = text.find(phrase, at + 1)
     return False

@@ -86,7 +86,8 @@ def meets(text: str, demands: Demands) -> bool:
     """The demands by regular expressions."""
 
     def has(phrase: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", text) is not None
+        before, after = (r"(?<!\w)" * phrase[0].isalnum(), r"(?!\w)" * phrase[-1].isalnum())
+        return re.search(f"{before}{re.escape(phrase)}{after}", text) is not None
 
     return (
         text.startswith(demands.prefix)
@@ -171,11 +172,11 @@ def test_narrow_beams_meet_the_demands_with_true_scores(demands: Demands, beam_s
         assert best.log_prob == pytest.approx(expected, abs=1e-4)
 
 
-@pytest.mark.parametrize("beam_size", [2, 3])
-@pytest.mark.parametrize("disliked", ["<0xC3>", "<0xA4>"])
+@pytest.mark.parametrize("beam_size", [1, 2, 3])
+@pytest.mark.parametrize("disliked", [".", "<0xC3>"])
 def test_what_the_model_would_never_say_is_said(disliked: str, beam_size: int) -> None:
     config = replace(CONFIG, beam_size=beam_size, max_extra=10)
-    demands = Demands(required=("ä",))
+    demands = Demands(required=("ä", "a .", "."))
     constrain = Constrain(PIECES, [demands] * len(SOURCES), config)
     for best, *_ in translate_ids(toy(disliked), SOURCES, config, constrain=constrain):
         assert meets(decode(best.tokens), demands)
@@ -253,6 +254,13 @@ def test_samples_and_diverse_beams_meet_demands(change: dict[str, Any]) -> None:
     constrain = Constrain(PIECES, [demands] * len(SOURCES), config)
     for hypotheses in translate_ids(toy(), SOURCES, config, n_best=6, constrain=constrain):
         assert all(meets(decode(each.tokens), demands) for each in hypotheses)
+
+
+def test_a_beginning_that_no_pieces_can_end_is_no_progress() -> None:
+    spelling = Spelling([*PIECES[:4], "\u2581", "\u2581ab", "a", "."])
+    phrases = Phrases(spelling, (), ("ab",))
+    assert phrases.lacking(phrases.progress([6])) == phrases.lacking(phrases.start) == 1
+    assert phrases.lacking(phrases.progress([6, 5])) == 0
 
 
 def test_phrases_are_tidied() -> None:
