@@ -4,18 +4,32 @@ empty line is. It takes the two directions of a tokenizer as functions and knows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from nmt.config import DecodingConfig
+from nmt.decoding.mbr import Utility, expected_utilities, pick_utility
+from nmt.decoding.predictor import Predictor
 from nmt.decoding.translate import translate_ids
-from nmt.models.seq2seq import Seq2Seq
 
 Encode = Callable[[str], list[int]]
 Decode = Callable[[Sequence[int]], str]
 
 
+class Candidate(NamedTuple):
+    """A hypothesis as text."""
+
+    text: str
+    score: float  # as `Hypothesis`; of strategy mbr the expected utility, 0 to 100
+    log_prob: float
+    tokens: list[int]
+
+
+NOTHING = Candidate("", 0.0, 0.0, [])
+
+
 def translate_lines(
-    model: Seq2Seq,
+    predictor: Predictor,
     lines: Sequence[str],
     config: DecodingConfig,
     *,
@@ -25,12 +39,58 @@ def translate_lines(
 ) -> list[str]:
     """The best translation of each line. A line with nothing in it but white space (or what the
     tokenizer drops) gives an empty line, without asking the model."""
+    found = n_best_lines(predictor, lines, config, encode=encode, decode=decode, progress=progress)
+    return [candidates[0].text for candidates in found]
+
+
+def n_best_lines(
+    predictor: Predictor,
+    lines: Sequence[str],
+    config: DecodingConfig,
+    *,
+    encode: Encode,
+    decode: Decode,
+    n_best: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> list[list[Candidate]]:
+    """Up to `n_best` candidates of each line, all of different text, best first; at least one.
+
+    Of samples (strategy sample) so many are drawn; of strategy mbr, `config.samples`.
+    """
     encoded = [encode(line.strip()) for line in lines]
     spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1]  # more than EOS
     if progress is not None:
         progress(len(lines) - len(spoken))
-    translations = [""] * len(lines)
-    found = translate_ids(model, [encoded[row] for row in spoken], config, progress)
+    utility = pick_utility(config.utility) if config.strategy == "mbr" else None
+    found = translate_ids(
+        predictor,
+        [encoded[row] for row in spoken],
+        config,
+        progress,
+        n_best=n_best if utility is None else config.samples,
+    )
+    candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):
-        translations[row] = decode(hypotheses[0].tokens)
-    return translations
+        texts = [
+            Candidate(decode(each.tokens), each.score, each.log_prob, each.tokens)
+            for each in hypotheses
+        ]
+        candidates[row] = best_first(texts if utility is None else by_utility(texts, utility))[
+            :n_best
+        ]
+    return candidates
+
+
+def by_utility(samples: Sequence[Candidate], utility: Utility) -> list[Candidate]:
+    """The samples, scored by their expected utility."""
+    expected = expected_utilities([sample.text for sample in samples], utility)
+    return [sample._replace(score=expected[sample.text]) for sample in samples]
+
+
+def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """By score, then by probability; of those with one text the first."""
+    order = sorted(candidates, key=lambda each: (-each.score, -each.log_prob))
+    first: dict[str, Candidate] = {}
+    for each in order:
+        first.setdefault(each.text, each)
+    return list(first.values())
