@@ -6,7 +6,7 @@ J source pieces with EOS.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -52,12 +52,14 @@ def attention_maps(
     targets: Sequence[str],
     *,
     reading: str = "predicting",
+    keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[AttentionMap]:
     """The attention of `model`, which must be in eval mode, while it is led through `targets`.
 
     A decoder attends once before each target piece and once more after reading it; `reading` says
     which of the two is the piece's own: "predicting" it, or "reading" it (the shifted one of Chen
     et al. 2020: by then the piece is known; which is the better aligned differs between heads).
+    `keep` picks layers and heads of (L, H, I, J), sentence by sentence.
     """
     one_of("reading", reading, READINGS)
     shift = READINGS.index(reading)
@@ -66,6 +68,7 @@ def attention_maps(
     maps: list[AttentionMap | None] = [None] * len(sources)
     for row, weights in _piece_weights(model, source_ids, target_ids):
         pieces = weights[:, :, shift : shift + len(target_ids[row])]  # (L, H, I + 1, J) -> I rows
+        pieces = pieces if keep is None else keep(pieces)
         maps[row] = _between_words(tokenizers, sources[row], targets[row], pieces)
     return [found for found in maps if found is not None]
 

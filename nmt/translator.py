@@ -1,4 +1,4 @@
-"""Sentences in, sentences out: a trained model for anybody's program.
+"""Sentences in, sentences out: a trained model, or several, for anybody's program.
 
 from nmt import Translator
 Translator.load("runs/my-run").translate(["A dog runs."])
@@ -9,34 +9,59 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 from nmt.attention_map import AttentionMap, attention_maps
-from nmt.config import Config, DecodingConfig
+from nmt.config import Config, DecodingConfig, require
 from nmt.data.tokenizer import Tokenizers
-from nmt.decoding.text import translate_lines
+from nmt.decoding.predictor import Ensemble, Predictor
+from nmt.decoding.scoring import Scored, score_ids
+from nmt.decoding.segments import cut, split_sentences
+from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import evaluating
 from nmt.device import keep_freed_memory, pick_precision
+from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
-from nmt.training.checkpoint import load_run
+from nmt.training.checkpoint import Run, load_run
 
 log = logging.getLogger(__name__)
 
 
-class Translator:
-    """A model with its tokenizers; `config` says how it searches where the caller does not."""
+class Translation(NamedTuple):
+    """Of one line. One translated in parts has their hypotheses joined and their scores added."""
 
-    def __init__(self, model: Seq2Seq, tokenizers: Tokenizers, config: Config) -> None:
+    hypotheses: list[Candidate]  # of different text, best first, at least one
+    parts: list[tuple[str, str]]  # what was translated at once, and its best translation
+
+
+class Translator:
+    """A model with its tokenizers; `config` says how it searches where the caller does not.
+
+    `others` predict together with the model, as an ensemble; attention is the model's own.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        tokenizers: Tokenizers,
+        config: Config,
+        *,
+        others: Sequence[Seq2Seq] = (),
+        aligner: Aligner | None = None,
+    ) -> None:
         self.model = model
+        self.predictor: Predictor = Ensemble([model, *others]) if others else model
         self.tokenizers = tokenizers
         self.config = config
+        self.aligner = aligner or Aligner()
 
     @classmethod
     def load(
         cls,
-        run: str | Path,
+        run: str | Path | Sequence[str | Path],
         *,
         checkpoint: str = "best",
         device: str = "auto",
@@ -44,13 +69,24 @@ class Translator:
     ) -> Self:
         """Of a run directory: its `best`, its `last` or the checkpoint of a step.
 
-        `overrides` such as "decoding.max_ratio=3" are checked like those of training. Raises
-        `UserError` for anything that is wrong with the run, the device or the overrides.
+        Several runs are an ensemble that is configured as the first; they must have been trained
+        with the same tokenizer. `overrides` such as "decoding.max_ratio=3" are checked like those
+        of training. Raises `UserError` for anything that is wrong with a run, the device or the
+        overrides.
         """
-        found = load_run(run, checkpoint=checkpoint, device=device, overrides=overrides)
+        paths = [run] if isinstance(run, str | Path) else run
+        runs = [
+            load_run(path, checkpoint=checkpoint, device=device, overrides=overrides)
+            for path in paths
+        ]
+        first = runs[0]
+        for other in runs[1:]:
+            check_tokenizers(first, other)
         keep_freed_memory()
-        precision = pick_precision(found.config.decoding.precision, found.model.device)
-        return cls(in_precision(found.model, precision), found.tokenizers, found.config)
+        precision = pick_precision(first.config.decoding.precision, first.model.device)
+        model, *others = (in_precision(found.model, precision) for found in runs)
+        aligner = load_aligner(first.path, first.config.model)
+        return cls(model, first.tokenizers, first.config, others=others, aligner=aligner)
 
     def translate(
         self,
@@ -66,17 +102,80 @@ class Translator:
         None stands for what the run's config says; `beam_size` 1 is greedy. Warnings count lines
         from `first_line`. `progress` is told how many more sentences are done.
         """
-        if isinstance(sentences, str):
-            raise TypeError("translate takes a list of sentences, not one string")
-        self._warn_of_long_ones(sentences, first_line)
-        return translate_lines(
-            self.model,
+        found = self.n_best(
             sentences,
-            self._decoding(beam_size, length_penalty),
-            encode=self.tokenizers.source.encode,
-            decode=self.tokenizers.target.decode,
+            beam_size=beam_size,
+            length_penalty=length_penalty,
+            first_line=first_line,
             progress=progress,
         )
+        return [translation.hypotheses[0].text for translation in found]
+
+    def n_best(
+        self,
+        sentences: Sequence[str],
+        n_best: int = 1,
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        one_by_one: bool = False,
+        first_line: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Translation]:
+        """As `translate`, with up to `n_best` hypotheses of each.
+
+        `one_by_one` splits what is given into sentences. What is longer than training saw is
+        translated in parts in any case.
+        """
+        if isinstance(sentences, str):
+            raise TypeError("what is translated is a list of sentences, not one string")
+        config = self._decoding(beam_size, length_penalty)
+        check_n_best(config, n_best)
+        lines = self._parts(sentences, one_by_one, first_line)
+        found = iter(
+            n_best_lines(
+                self.predictor,
+                [part for parts in lines for part in parts],
+                config,
+                encode=self.tokenizers.source.encode,
+                decode=self.tokenizers.target.decode,
+                n_best=n_best,
+                progress=progress,
+            )
+        )
+        return [join(parts, list(islice(found, len(parts)))) for parts in lines]
+
+    def score(
+        self,
+        sentences: Sequence[str],
+        translations: Sequence[str],
+        progress: Callable[[int], None] | None = None,
+    ) -> list[Scored]:
+        """How likely each translation is, given its sentence."""
+        return score_ids(
+            self.predictor,
+            self.tokenizers.source.encode_many([text.strip() for text in sentences]),
+            self.tokenizers.target.encode_many([text.strip() for text in translations]),
+            self.config.decoding,
+            progress,
+        )
+
+    def align(self, translations: Sequence[Translation]) -> list[list[AttentionMap]]:
+        """Of each part of each translation, the attention (1, 1, T, S) of the head that aligns
+        best."""
+        pairs = [pair for translation in translations for pair in translation.parts]
+        with evaluating(self.model):
+            maps = iter(
+                attention_maps(
+                    self.model,
+                    self.tokenizers,
+                    [source for source, _ in pairs],
+                    [target for _, target in pairs],
+                    reading=self.aligner.reading,
+                    keep=self.aligner.pick,
+                )
+            )
+        return [list(islice(maps, len(translation.parts))) for translation in translations]
 
     def attention(self, sentence: str, translation: str) -> AttentionMap:
         """Where the model looked in the sentence at each word of a translation, its own or not."""
@@ -92,12 +191,66 @@ class Translator:
             length_penalty=own.length_penalty if length_penalty is None else length_penalty,
         )
 
-    def _warn_of_long_ones(self, sentences: Sequence[str], first_line: int) -> None:
-        most = self.config.data.max_pieces
-        for number, ids in enumerate(self.tokenizers.source.encode_many(sentences), first_line):
-            if len(ids) - 1 > most:
+    def _parts(
+        self, sentences: Sequence[str], one_by_one: bool, first_line: int
+    ) -> list[list[str]]:
+        """What of each sentence is translated at once: all, where it is not too long."""
+        most, encode = self.config.data.max_pieces, self.tokenizers.source.encode
+        lines = [split_sentences(text) if one_by_one else [text] for text in sentences]
+        ids = iter(self.tokenizers.source.encode_many([part for line in lines for part in line]))
+        lengths = [[len(one) - 1 for one in islice(ids, len(line))] for line in lines]
+        for row, counts in enumerate(lengths):
+            if max(counts) > most:
                 log.warning(
-                    "line %d has %d pieces, but training saw at most %d (data.max_pieces): it is "
-                    "translated, perhaps badly; shorter sentences would help",
-                    *(number, len(ids) - 1, most),
+                    "line %d has %d pieces, but training saw at most %d at once (data.max_pieces): "
+                    "it is translated in parts",
+                    *(first_line + row, sum(counts), most),
                 )
+                lines[row] = [
+                    short
+                    for part in lines[row]
+                    for short in cut(part, most, lambda text: len(encode(text)) - 1)
+                ]
+        return lines
+
+
+def check_tokenizers(first: Run, other: Run) -> None:
+    same = all(
+        mine.model == theirs.model
+        for mine, theirs in zip(first.tokenizers, other.tokenizers, strict=True)
+    )
+    require(
+        same,
+        f"an ensemble needs runs with the same tokenizer, but those of {first.path} and "
+        f"{other.path} differ",
+    )
+
+
+def check_n_best(config: DecodingConfig, n_best: int) -> None:
+    require(n_best >= 1, f"the number of hypotheses must be at least 1, but is {n_best}")
+    most = {"beam": ("beam_size", config.beam_size), "mbr": ("samples", config.samples)}
+    key, size = most.get(config.strategy, ("", n_best))
+    require(
+        n_best <= size,
+        f"decoding.{key} must be at least {n_best} for so many hypotheses, but is {size}",
+    )
+
+
+def join(parts: list[str], found: list[list[Candidate]]) -> Translation:
+    """The translation of a line from those of its parts, the first hypothesis from their first."""
+    pairs = [(part, each[0].text) for part, each in zip(parts, found, strict=True)]
+    if len(parts) == 1:
+        return Translation(found[0], pairs)
+    ranks = range(max(map(len, found)))
+    return Translation(
+        [join_rank([c[min(rank, len(c) - 1)] for c in found]) for rank in ranks], pairs
+    )
+
+
+def join_rank(candidates: Sequence[Candidate]) -> Candidate:
+    return Candidate(
+        text=" ".join(each.text for each in candidates if each.text),
+        score=sum(each.score for each in candidates),
+        log_prob=sum(each.log_prob for each in candidates),
+        tokens=[token for each in candidates for token in each.tokens],
+    )

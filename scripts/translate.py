@@ -2,7 +2,9 @@
 
 python scripts/translate.py runs/my-run "A dog runs." "It rains."
 echo "A dog runs." | python scripts/translate.py runs/my-run
-python scripts/translate.py runs/my-run --input a.en --output a.de
+python scripts/translate.py runs/my-run --input a.en --output a.de --alignments a.align
+python scripts/translate.py runs/my-run --ensemble runs/b,runs/c --nbest 5 < a.en
+python scripts/translate.py runs/my-run --input a.en --score a.de
 python scripts/translate.py runs/my-run "A dog runs." --attention dog.png
 """
 
@@ -12,8 +14,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from io import FileIO
 from itertools import islice
 from pathlib import Path
@@ -21,14 +23,19 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from nmt.cli import guarded
 from nmt.config import UserError, require
+from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:
-    from nmt.translator import Translator
+    from nmt.translator import Translation, Translator
 
 log = logging.getLogger(__name__)
 
-WINDOW = 1 << 16  # bytes read at once, about a thousand lines
 MOST_PICTURES = 50  # that --attention draws
+SCORED = 1000  # pairs that --score reads at once
+SEARCH = ("beam_size", "groups", "diversity")
+SAMPLES = ("temperature", "top_k", "top_p", "seed")
+MBR = ("samples", "utility")
+KNOBS = (*SEARCH, *SAMPLES, *MBR, "length_penalty", "precision")  # of decoding
 
 
 class Source(NamedTuple):
@@ -48,16 +55,17 @@ def main() -> None:
     arguments = parse()
     check(arguments)
     logging.basicConfig(format="%(levelname)s: %(message)s")
-    with source_of(arguments) as source, output_to(arguments.output) as output:
-        from nmt.translator import Translator  # not before the arguments are known to be good
-
-        translator = Translator.load(
-            arguments.run,
-            checkpoint=arguments.checkpoint,
-            device=arguments.device,
-            overrides=arguments.overrides,
-        )
-        pairs = translate(translator, source, output, show_progress=wants_progress(arguments))
+    if arguments.score:
+        score(arguments)
+        return
+    path = arguments.alignments
+    with (
+        source_of(arguments) as source,
+        output_to(arguments.output) as output,
+        output_to(path, "--alignments") if path else nullcontext() as alignments,
+    ):
+        translator = load(arguments)
+        pairs = translate(translator, source, arguments, output, alignments)
     if arguments.attention:
         draw(translator, pairs, arguments.attention)
 
@@ -69,20 +77,45 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="the run directory")
     add("sentences", nargs="*", metavar="SENTENCE", help="else a file or standard input is read")
-    add("--input", type=Path, metavar="FILE", help="UTF-8 text, one sentence a line")
-    add("--output", type=Path, metavar="FILE", help="where to write (standard output)")
-    add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
-    add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
+    add("--ensemble", metavar="RUN,RUN", help="runs of the same tokenizer that predict with it")
     add("--checkpoint", default="best", metavar="best|last|averaged|STEP")
     add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    add("--attention", type=Path, metavar="OUT.png", help="draw where the model looked")
+    add_files(parser.add_argument_group("what is read and written"))
+    add_search(parser.add_argument_group("how it is searched (else as the run's config says)"))
+    return parser.parse_intermixed_args()
+
+
+def add_files(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--input", type=Path, metavar="FILE", help="UTF-8 text, one sentence a line")
+    add("--output", type=Path, metavar="FILE", help="where to write (standard output)")
     add("--errors", choices=("strict", "replace"), default="strict", help="of bytes not UTF-8")
-    arguments = parser.parse_intermixed_args()
-    for key in ("beam_size", "length_penalty"):
-        value = getattr(arguments, key)
-        arguments.overrides += [] if value is None else [f"decoding.{key}={value}"]
-    return arguments
+    add("--split-sentences", action="store_true", help="of lines that hold several")
+    add("--nbest", type=int, metavar="N", help="`line ||| text ||| score`, lines counted from 0")
+    add("--json", action="store_true", help="an object a line, with pieces and alignment")
+    add("--attention-matrix", action="store_true", help="in --json, of the best-aligning head")
+    add("--alignments", type=Path, metavar="FILE", help="`0-0 1-2`: source word, target word")
+    add("--attention", type=Path, metavar="OUT.png", help="draw where the model looked")
+    add("--score", type=Path, metavar="FILE", help="of these translations of --input, instead: "
+        "log-probability (natural) TAB perplexity of a piece")  # fmt: skip
+
+
+def add_search(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
+    add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
+    add("--groups", metavar="N", help="of the beam, kept different from each other")
+    add("--diversity", metavar="D", help="how different")
+    add("--sample", action="store_true", help="draw translations from the model")
+    add("--mbr", action="store_true", help="of samples the one most like the others")
+    add("--samples", metavar="N", help="that --mbr compares")
+    add("--utility", metavar="chrf|bleu", help="by which it compares them")
+    add("--temperature", metavar="T", help="of samples: below 1 nearer to the likeliest")
+    add("--top-k", metavar="K", help="samples come from so many of the likeliest tokens")
+    add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
+    add("--seed", metavar="N", help="of samples")
+    add("--precision", metavar="auto|fp32|bf16|int8")
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -96,13 +129,39 @@ def check(arguments: argparse.Namespace) -> None:
         picture is None or picture.suffix == ".png",
         f"--attention must name a .png file, but is {picture}",
     )
+    require(not arguments.attention_matrix or arguments.json, "--attention-matrix needs --json")
+    require(
+        arguments.score is None or arguments.input is not None,
+        "--score FILE scores translations of --input FILE: give both",
+    )
+    require(not (arguments.sample and arguments.mbr), "--sample and --mbr: give one of them")
+    if not any(word.startswith("decoding.strategy") for word in arguments.overrides):
+        drawn = arguments.sample or arguments.mbr
+        refuse(
+            arguments, SEARCH if drawn else (), "belongs to beam search, without --sample, --mbr"
+        )
+        refuse(arguments, () if drawn else SAMPLES, "belongs to --sample or --mbr")
+        refuse(arguments, () if arguments.mbr else MBR, "belongs to --mbr")
 
 
-def wants_progress(arguments: argparse.Namespace) -> bool:
-    """A bar on the terminal, unless the translations appear there or the sentences are typed."""
-    hidden = sys.stdout.isatty() and not arguments.output
-    typed = arguments.sentences or (sys.stdin.isatty() and not arguments.input)
-    return sys.stderr.isatty() and not hidden and not typed
+def refuse(arguments: argparse.Namespace, keys: Sequence[str], rule: str) -> None:
+    for key in keys:
+        require(getattr(arguments, key) is None, f"--{key.replace('_', '-')} {rule}")
+
+
+def load(arguments: argparse.Namespace) -> Translator:
+    from nmt.translator import Translator  # not before the arguments are known to be good
+
+    knobs = {key: getattr(arguments, key) for key in KNOBS}
+    knobs["strategy"] = "sample" if arguments.sample else "mbr" if arguments.mbr else None
+    flags = [f"decoding.{key}={value}" for key, value in knobs.items() if value is not None]
+    others = arguments.ensemble.split(",") if arguments.ensemble else []
+    return Translator.load(
+        [arguments.run, *others],
+        checkpoint=arguments.checkpoint,
+        device=arguments.device,
+        overrides=arguments.overrides + flags,
+    )
 
 
 @contextmanager
@@ -122,109 +181,100 @@ def source_of(arguments: argparse.Namespace) -> Iterator[Source]:
             raw = windows(stream)
             yield Source(decoded(raw, f"{path}, line", arguments.errors), lines_in_all)
     else:
-        raw = windows(FileIO(sys.stdin.fileno(), closefd=False))
+        by_hand = sys.stdin.isatty()
+        raw = typed() if by_hand else windows(FileIO(sys.stdin.fileno(), closefd=False))
         yield Source(decoded(raw, "standard input, line", arguments.errors), None)
 
 
-def count_lines(path: Path) -> int | None:
-    """None for a pipe such as <(zcat a.en.gz), which can be read only once."""
-    if path.exists() and not path.is_file():
-        return None
-    with path.open("rb") as stream:
-        return sum(1 for _ in stream)
+def translate(
+    translator: Translator,
+    source: Source,
+    arguments: argparse.Namespace,
+    output: BinaryIO,
+    alignments: BinaryIO | None,
+) -> list[Pair]:
+    """Writes window by window; returns the first that are not blank, one too many to draw."""
+    from nmt.evaluation.alignment import pharaoh
+
+    pairs: list[Pair] = []
+    done = 0
+    with progress_bar(arguments, source.lines) as advance:
+        for sentences in source.windows:
+            found = translator.n_best(
+                sentences,
+                1 if arguments.nbest is None else arguments.nbest,
+                one_by_one=arguments.split_sentences,
+                first_line=done + 1,
+                progress=advance,
+            )
+            write(output, lines_of(translator, sentences, found, arguments, done))
+            if alignments:
+                write(alignments, map(pharaoh, translator.align(found)))
+            texts = [translation.hypotheses[0].text for translation in found]
+            both = enumerate(zip(sentences, texts, strict=True), done + 1)
+            spoken = (Pair(line, *pair) for line, pair in both if pair[0].strip())
+            pairs += islice(spoken, MOST_PICTURES + 1 - len(pairs))
+            done += len(sentences)
+    return pairs
 
 
-def windows(stream: FileIO) -> Iterator[list[bytes]]:
-    r"""Lines without their \n, which alone ends a line, as many at a time as are there."""
-    rest = b""
-    while chunk := stream.read(WINDOW):
-        *lines, rest = (rest + chunk).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
+def lines_of(
+    translator: Translator,
+    sentences: Sequence[str],
+    found: Sequence[Translation],
+    arguments: argparse.Namespace,
+    first: int,
+) -> Iterable[str]:
+    """What is printed of a window of translations."""
+    from nmt.formats import n_best_list, translation_json
+
+    if arguments.json:
+        tokenizer, matrix = translator.tokenizers.target, arguments.attention_matrix
+        rows = zip(sentences, found, translator.align(found), strict=True)
+        return (translation_json(*row, tokenizer, matrix=matrix) for row in rows)
+    if arguments.nbest is not None:
+        return n_best_list(found, first)
+    return (translation.hypotheses[0].text for translation in found)
 
 
-def decoded(raw: Iterable[list[bytes]], place: str, errors: str) -> Iterator[list[str]]:
-    """The text of windows of bytes.
+def score(arguments: argparse.Namespace) -> None:
+    from nmt.data.readers import read_aligned
+    from nmt.formats import score_json, score_line
 
-    Where `errors` is strict, bytes that are not UTF-8 raise `UserError` with `place` and the number
-    of the line, once the lines before are out.
-    """
-    number = 0
-    for lines in raw:
-        texts = []
-        for line in lines:
-            number += 1
-            try:
-                texts.append(line.decode("utf-8", errors))
-            except UnicodeDecodeError as error:
-                yield texts
-                raise UserError(
-                    f"{place} {number} is not UTF-8 (byte 0x{line[error.start]:02x} at position "
-                    f"{error.start + 1}): convert it, or translate all the same by --errors replace"
-                ) from error
-        yield texts
+    pairs = read_aligned(arguments.input, arguments.score)
+    with output_to(arguments.output) as output:
+        translator = load(arguments)
+        with progress_bar(arguments, None) as advance:
+            while window := list(islice(pairs, SCORED)):
+                sentences, translations = zip(*window, strict=True)
+                found = translator.score(sentences, translations, advance)
+                if arguments.json:
+                    write(output, map(score_json, sentences, translations, found))
+                else:
+                    write(output, map(score_line, found))
+
+
+def write(output: BinaryIO, lines: Iterable[str]) -> None:
+    output.write("".join(line + "\n" for line in lines).encode())
+    output.flush()
 
 
 @contextmanager
-def output_to(path: Path | None) -> Iterator[BinaryIO]:
-    """Standard output, or a file that gets its name when all of it is written."""
-    if path is None:
-        yield sys.stdout.buffer
-        return
-    device = path.exists() and not path.is_file()  # such as /dev/null: nothing to rename
-    final = path if device else path.resolve()
-    part = path if device else final.with_name(final.name + ".part")
-    try:
-        stream = part.open("wb")
-    except OSError as error:
-        raise UserError(f"--output {path} cannot be written: {error.strerror}") from error
-    try:
-        with stream:
-            yield stream
-    except BaseException:
-        if not device:
-            keep_or_drop(part)
-        raise
-    if not device:
-        part.replace(final)
-
-
-def keep_or_drop(part: Path) -> None:
-    """What becomes of the beginning of an output that did not come to its end."""
-    if part.stat().st_size:
-        log.warning("what was translated until then is in %s", part)
-    else:
-        part.unlink()
-
-
-def translate(
-    translator: Translator, source: Source, output: BinaryIO, *, show_progress: bool
-) -> list[Pair]:
-    """Writes a line for each line; returns the first that are not blank, one too many to draw."""
+def progress_bar(
+    arguments: argparse.Namespace, lines: int | None
+) -> Iterator[Callable[[int], None]]:
+    """On the terminal, unless the translations appear there or the sentences are typed."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
+    hidden = sys.stdout.isatty() and not arguments.output
+    typed = arguments.sentences or (sys.stdin.isatty() and not arguments.input)
+    shown = sys.stderr.isatty() and not hidden and not typed
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     console = Console(stderr=True)
-    pairs: list[Pair] = []
-    done = 0
-    with Progress(*columns, console=console, transient=True, disable=not show_progress) as bar:
-        task = bar.add_task("translating", total=source.lines)
-        for sentences in source.windows:
-            translations = translator.translate(
-                sentences, first_line=done + 1, progress=lambda count: bar.advance(task, count)
-            )
-            output.write("".join(line + "\n" for line in translations).encode())
-            output.flush()
-            both = zip(sentences, translations, strict=True)
-            numbered = (Pair(number, *pair) for number, pair in enumerate(both, done + 1))
-            spoken = (pair for pair in numbered if pair.sentence.strip())
-            pairs += islice(spoken, MOST_PICTURES + 1 - len(pairs))
-            done += len(sentences)
-            bar.update(task, completed=done)
-    return pairs
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
+        task = bar.add_task("translating", total=lines)
+        yield lambda count: bar.advance(task, count)
 
 
 def draw(translator: Translator, pairs: Sequence[Pair], path: Path) -> None:

@@ -21,6 +21,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.serving",
         "nmt.serving.*",
         "nmt.export",
+        "nmt.formats",
         "nmt.training.launch",
         "nmt.training.benchmark",
     ),
@@ -71,7 +72,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.tmx",
         "nmt.data.tokenizer",
     ),
-    0.5: ("nmt.compose", "nmt.cli", "nmt.device"),
+    0.5: ("nmt.compose", "nmt.cli", "nmt.device", "nmt.stream"),
     0.2: ("nmt.plain_yaml",),
     0: ("nmt.config",),
 }

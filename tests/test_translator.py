@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 from nmt import Translator
+from nmt.attention_map import attention_maps
 from nmt.compose import save_config
 from nmt.config import (
     AttentionConfig,
@@ -35,8 +38,12 @@ SHORT = ("decoding.max_extra=5", "decoding.max_ratio=1")
 
 @pytest.fixture(scope="module")
 def untrained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(1)
-    run = tmp_path_factory.mktemp("untrained")
+    return make_run(tmp_path_factory.mktemp("untrained"), seed=1)
+
+
+def make_run(run: Path, seed: int, corpus: list[tuple[str, str]] = CORPUS) -> Path:
+    torch.manual_seed(seed)
+    run.mkdir(exist_ok=True)
     model = TransformerConfig(
         width=16,
         feedforward=32,
@@ -48,7 +55,7 @@ def untrained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_config(
         Config(model=model, data=data, training=TrainingConfig(max_steps=1)), run / "config.yaml"
     )
-    tokenizers = learn(CORPUS * 10, data.tokenizer, 1)
+    tokenizers = learn(corpus * 10, data.tokenizer, 1)
     tokenizers.save(run)
     weights = build_model(model, tokenizers.source.size, tokenizers.target.size)
     point(run, "best", save_checkpoint(run, "00000001", weights, None))
@@ -91,6 +98,24 @@ def test_a_long_sentence_is_named_and_translated(
     assert all(found)
     (record,) = caplog.records
     assert record.getMessage().startswith("line 42 has ")
+    assert record.getMessage().endswith("it is translated in parts")
+
+
+def test_the_parts_of_a_line_are_those_it_was_cut_into(untrained_run: Path) -> None:
+    overrides = [*SHORT, "data.max_pieces=25"]
+    translator = Translator.load(untrained_run, device="cpu", overrides=overrides)
+    text = "It rains today. " * 9
+    (long,) = translator.n_best([text], 3)
+    sources = [source for source, _ in long.parts]
+    assert len(sources) > 1 and " ".join(sources).split() == text.split()
+    alone = [translator.n_best([source], 3)[0].hypotheses for source in sources]
+    first = long.hypotheses[0]
+    assert first.text == " ".join(each[0].text for each in alone)
+    assert first.log_prob == pytest.approx(sum(each[0].log_prob for each in alone), abs=1e-4)
+    scores = [each.score for each in long.hypotheses]
+    assert len(scores) > 1 and scores == sorted(scores, reverse=True)
+    (split,) = translator.n_best([text], one_by_one=True)
+    assert [source for source, _ in split.parts] == ["It rains today."] * 9
 
 
 def test_progress_counts_every_line(translator: Translator) -> None:
@@ -109,6 +134,80 @@ def test_attention_is_between_words(translator: Translator) -> None:
     assert found.source == ["A", "dog", "runs", ".", "</s>"]
     assert found.target == ["Ein", "Hund", "läuft", "."]
     assert np.allclose(found.weights.sum(-1), 1, atol=1e-5)
+
+
+def test_n_best_is_sorted_distinct_and_begins_with_the_best(translator: Translator) -> None:
+    found = translator.n_best(LINES, 4)
+    assert [each.hypotheses[0].text for each in found] == translator.translate(LINES)
+    for translation in found:
+        texts = [each.text for each in translation.hypotheses]
+        scores = [each.score for each in translation.hypotheses]
+        assert len(set(texts)) == len(texts) <= 4 and scores == sorted(scores, reverse=True)
+    assert max(len(translation.hypotheses) for translation in found) > 1
+
+
+@pytest.mark.parametrize(
+    ("override", "n_best", "message"),
+    [
+        ("decoding.beam_size=5", 6, "decoding.beam_size must be at least 6 for so many"),
+        ("decoding.strategy=mbr", 33, "decoding.samples must be at least 33 for so many"),
+        ("decoding.strategy=sample", 0, "must be at least 1, but is 0"),
+    ],
+)
+def test_more_hypotheses_than_are_sought_are_refused(
+    untrained_run: Path, override: str, n_best: int, message: str
+) -> None:
+    translator = Translator.load(untrained_run, device="cpu", overrides=[*SHORT, override])
+    with pytest.raises(UserError, match=message):
+        translator.n_best(["A dog."], n_best)
+
+
+@pytest.mark.parametrize("strategy", ["sample", "mbr"])
+def test_samples_are_the_same_in_any_company(untrained_run: Path, strategy: str) -> None:
+    overrides = [*SHORT, f"decoding.strategy={strategy}", "decoding.samples=6"]
+    translator = Translator.load(untrained_run, device="cpu", overrides=overrides)
+    together = translator.n_best(LINES, 3)
+    alone = [translator.n_best([line], 3)[0] for line in LINES]
+    for mine, other in zip(together, alone, strict=True):
+        assert [each.text for each in mine.hypotheses] == [each.text for each in other.hypotheses]
+
+
+def test_an_ensemble_is_of_all_its_members(untrained_run: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", seed=2)
+    runs = [[untrained_run], [other], [untrained_run, other], [untrained_run, untrained_run]]
+    sources, targets = ["A dog runs."], ["Ein Hund läuft."]
+    override = ["decoding.precision=fp32"]
+    one, two, both, twice = (
+        Translator.load(each, device="cpu", overrides=override).score(sources, targets)[0].log_prob
+        for each in runs
+    )
+    assert both not in (one, two) and both > min(one, two)
+    assert twice == pytest.approx(one, abs=1e-4)
+
+
+def test_an_ensemble_of_two_tokenizers_is_refused(untrained_run: Path, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", seed=1, corpus=CORPUS[:1])
+    with pytest.raises(UserError, match="runs with the same tokenizer, but those of .*other diff"):
+        Translator.load([untrained_run, other], device="cpu")
+
+
+def test_alignment_is_of_the_head_that_the_run_keeps(untrained_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "copy"
+    shutil.copytree(untrained_run, run)
+    best = {"layer": 1, "head": 2, "reading": "reading"}
+    (run / "alignment.json").write_text(json.dumps(best))
+    translator = Translator.load(run, device="cpu", overrides=["decoding.precision=fp32"])
+    found = translator.n_best(LINES)
+    for maps, line, translation in zip(translator.align(found), LINES, found, strict=True):
+        assert len(maps) == 1
+        whole = attention_maps(
+            translator.model,
+            translator.tokenizers,
+            [line],
+            [translation.hypotheses[0].text],
+            reading="reading",
+        )[0]
+        np.testing.assert_allclose(maps[0].weights[0, 0], whole.weights[0, 1], atol=1e-5)
 
 
 def test_import_is_light() -> None:

@@ -1,17 +1,20 @@
-"""How well attention points where the words truly come from: the alignment error rate.
+"""The alignments that attention draws, and how well they point where the words truly come from:
+the alignment error rate. The head that does so best is kept in its run, as alignment.json.
 
 L layers, H heads, T target words, S source words (without </s>).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from nmt.attention_map import AttentionMap
-from nmt.config import require
+from nmt.attention_map import READINGS, AttentionMap
+from nmt.config import ModelConfig, UserError, require
 
 Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 
@@ -29,6 +32,63 @@ class HeadAlignment(NamedTuple):
     @property
     def name(self) -> str:
         return f"layer {self.layer}, head {self.head}, {self.reading} the word"
+
+
+class Aligner(NamedTuple):
+    """Whose attention aligns words: without a number, the mean of all heads of the last layer."""
+
+    layer: int | None = None  # from 1
+    head: int | None = None  # from 1
+    reading: str = "predicting"
+
+    def pick(self, weights: np.ndarray) -> np.ndarray:
+        """(L, H, I, J) -> (1, 1, I, J)"""
+        layer = weights[-1 if self.layer is None else self.layer - 1]  # (H, I, J)
+        one: np.ndarray = layer.mean(axis=0) if self.head is None else layer[self.head - 1]
+        return one[None, None]
+
+
+def save_aligner(run: Path, heads: Sequence[HeadAlignment]) -> None:
+    """Keeps the best of the heads in the run; of none, nothing."""
+    if heads:
+        best = min(heads, key=lambda head: head.aer)._asdict()
+        (run / "alignment.json").write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+
+
+def load_aligner(run: Path, model: ModelConfig) -> Aligner:
+    """The head that the run keeps, which must be one of the model; else the mean."""
+    file = run / "alignment.json"
+    if not file.is_file():
+        return Aligner()
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        aligner = Aligner(int(found["layer"]), int(found["head"]), str(found["reading"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: it names no layer, head and reading") from error
+    layers, heads = model.decoder_layers, model.attention.heads
+    require(
+        1 <= (aligner.layer or 0) <= layers and 1 <= (aligner.head or 0) <= heads,
+        f"{file} names layer {aligner.layer} and head {aligner.head}, but the model has {layers} "
+        f"layers of {heads} heads",
+    )
+    require(aligner.reading in READINGS, f"{file}: reading must be one of {', '.join(READINGS)}")
+    return aligner
+
+
+def pharaoh(parts: Iterable[AttentionMap]) -> str:
+    """The links of one head, `0-0 1-2`: source word, target word, from 0, in this order.
+
+    A text may have been translated in parts. Words are those of `word_spans`: punctuation marks
+    are words too.
+    """
+    found: list[tuple[int, int]] = []
+    sources = targets = 0
+    for part in parts:
+        linked = links(part.weights)[0, 0]  # (T, S)
+        found += [(sources + source, targets + target) for source, target in np.argwhere(linked.T)]
+        sources += linked.shape[1]
+        targets += linked.shape[0]
+    return " ".join(f"{source}-{target}" for source, target in found)
 
 
 def links(weights: np.ndarray) -> np.ndarray:

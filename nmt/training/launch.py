@@ -12,7 +12,8 @@ from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import start_torch
-from nmt.evaluation.report import evaluate
+from nmt.evaluation.alignment import save_aligner
+from nmt.evaluation.report import evaluate, head_alignments
 from nmt.models.seq2seq import count_parameters
 from nmt.training.checkpoint import (
     check_name,
@@ -116,7 +117,7 @@ def average(trainer: Trainer) -> None:
 
 
 def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
-    """Tests the best checkpoint and writes summary.json."""
+    """Tests the best checkpoint, writes summary.json and keeps the head that aligns best."""
     best = find_checkpoint(run, "best")
     load_weights(state.model, best / WEIGHTS)
     name, split = (
@@ -124,6 +125,7 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
     )
     log.info("translating the %s set with the weights of %s", name, best)
     evaluation = evaluate(state.model, prepared.tokenizers, split, config.decoding)
+    save_aligner(run, head_alignments(state.model, prepared.tokenizers, prepared.validation))
     progress, head = state.progress, evaluation.best_head
     summary = Summary(
         run=str(run),

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from nmt.attention_map import AttentionMap
-from nmt.config import UserError
-from nmt.evaluation.alignment import align_heads, links
+from nmt.config import AttentionConfig, TransformerConfig, UserError
+from nmt.evaluation.alignment import (
+    Aligner,
+    align_heads,
+    links,
+    load_aligner,
+    pharaoh,
+    save_aligner,
+)
 
 
 def attention(weights: np.ndarray) -> AttentionMap:
@@ -80,3 +89,53 @@ def test_a_link_outside_the_sentence_names_the_pair() -> None:
     good, bad = one_head([[1, 0]]), one_head([[1, 0]])
     with pytest.raises(UserError, match=r"pair 2 links 1-0, but the pair has only 1 source and 1"):
         align_heads([good, bad], [[(0, 0)], [(1, 0)]], "reading")
+
+
+def model_config(layers: int = 2, heads: int = 3) -> TransformerConfig:
+    return TransformerConfig(
+        width=24, decoder_layers=layers, attention=AttentionConfig(heads=heads)
+    )
+
+
+def test_the_best_head_is_kept_and_found_again(tmp_path: Path) -> None:
+    weights = np.stack([np.eye(3, 4)[::-1], np.eye(3, 4), np.eye(3, 4)[::-1]])  # (H, T, S)
+    maps = [attention(np.stack([weights[[0, 0, 0]], weights]))]  # (2, 3, 3, 4)
+    heads = align_heads(maps, [[(i, i) for i in range(3)]], "reading")
+    save_aligner(tmp_path, heads)
+    aligner = load_aligner(tmp_path, model_config())
+    assert aligner == Aligner(layer=2, head=2, reading="reading")
+    kept = aligner.pick(maps[0].weights)
+    assert kept.shape == (1, 1, 3, 4)
+    assert pharaoh([maps[0]._replace(weights=kept)]) == "0-0 1-1 2-2"
+
+
+def test_without_true_alignments_it_is_the_mean_of_the_last_layer(tmp_path: Path) -> None:
+    save_aligner(tmp_path, [])
+    aligner = load_aligner(tmp_path, model_config())
+    weights = np.random.default_rng(1).random((2, 3, 4, 5))
+    np.testing.assert_allclose(aligner.pick(weights), weights[1].mean(0)[None, None])
+    assert (aligner.reading, list(tmp_path.iterdir())) == ("predicting", [])
+
+
+def test_links_of_parts_count_on() -> None:
+    first = one_head([[0.0, 1.0, 0.0], [0.9, 0.0, 0.1]])  # two words to two
+    second = one_head([[0.6, 0.4]])  # one to one
+    assert pharaoh([first, second]) == "0-1 1-0 2-2"
+    assert pharaoh([]) == pharaoh([one_head([[1.0]])]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "names no layer, head and reading"),
+        ('{"layer": 1}', "names no layer, head and reading"),
+        ('{"layer": null, "head": 1, "reading": "reading"}', "names no layer"),
+        ('{"layer": 3, "head": 1, "reading": "reading"}', "layer 3 and head 1, but the model has"),
+        ('{"layer": 1, "head": 0, "reading": "reading"}', "layer 1 and head 0, but the model has"),
+        ('{"layer": 1, "head": 1, "reading": "x"}', "reading must be one of predicting, reading"),
+    ],
+)
+def test_a_damaged_file_is_told(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "alignment.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_aligner(tmp_path, model_config())

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 
 from nmt.config import UserError
+from nmt.decoding.text import Candidate
+from nmt.stream import windows
+from nmt.translator import Translation
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "translate.py"
 TEXT = "A dog 🐕 runs.\n\nlong\u2028line\x85\x0b\x0c\x1c one\n\ttab\t\r\n \nlast, without an end"
@@ -34,11 +37,12 @@ class Shouter:
     """Stands for a Translator: fast, and anybody can tell what it should have said."""
 
     @classmethod
-    def load(cls, run: Path, **options: Any) -> Shouter:
+    def load(cls, runs: list[Path], **options: Any) -> Shouter:
         return cls()
 
-    def translate(self, sentences: Sequence[str], **options: Any) -> list[str]:
-        return [sentence.strip().upper() for sentence in sentences]
+    def n_best(self, sentences: Sequence[str], n_best: int, **options: Any) -> list[Translation]:
+        texts = [sentence.strip().upper() for sentence in sentences]
+        return [Translation([Candidate(text, 0.0, 0.0, [])], []) for text in texts]
 
     def attention(self, sentence: str, translation: str) -> tuple[str, str]:
         return sentence, translation
@@ -59,9 +63,9 @@ def run(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.mark.parametrize("window", [1, 7, 1 << 18])
 def test_only_a_newline_ends_a_line(
-    script: ModuleType, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, window: int
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, window: int
 ) -> None:
-    monkeypatch.setattr(script, "WINDOW", window)
+    monkeypatch.setattr("nmt.stream.WINDOW", window)
     given, made = tmp_path / "in", tmp_path / "out"
     given.write_bytes(TEXT.encode())
     run("--input", given, "--output", made)
@@ -75,10 +79,10 @@ def test_nothing_in_nothing_out(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes() == b""
 
 
-def test_what_is_there_is_translated_before_more_comes(script: ModuleType) -> None:
+def test_what_is_there_is_translated_before_more_comes() -> None:
     reading, writing = os.pipe()
     os.write(writing, b"one\ntwo\nthr")
-    lines = script.windows(FileIO(reading))
+    lines = windows(FileIO(reading))
     assert next(lines) == [b"one", b"two"]
     os.write(writing, b"ee")
     os.close(writing)
@@ -130,7 +134,7 @@ def test_a_device_is_written_and_not_replaced(run: Run) -> None:
 def test_a_failure_before_the_first_line_leaves_nothing(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def missing(run: Path, **options: Any) -> None:
+    def missing(runs: list[Path], **options: Any) -> None:
         raise UserError("there is no run directory")
 
     monkeypatch.setattr(Shouter, "load", missing)

@@ -1,0 +1,80 @@
+"""Translations as lines to print: plain, n-best lists and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nmt.attention_map import AttentionMap
+from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.scoring import Scored
+from nmt.decoding.text import Candidate
+from nmt.evaluation.alignment import pharaoh
+from nmt.translator import Translation
+
+
+def n_best_list(translations: Sequence[Translation], first: int) -> Iterator[str]:
+    """As Moses and Marian write it, `0 ||| Ein Hund. ||| -0.7310`: the line, counted from 0, and
+    what the hypotheses are ranked by."""
+    for line, translation in enumerate(translations, first):
+        for text, score, *_ in translation.hypotheses:
+            yield f"{line} ||| {text} ||| {score:.4f}"
+
+
+def translation_json(
+    sentence: str,
+    translation: Translation,
+    maps: Sequence[AttentionMap],
+    tokenizer: Tokenizer,
+    *,
+    matrix: bool,
+) -> str:
+    """`maps` as `Translator.align` gives them; `matrix` adds them, one for each part."""
+    row: dict[str, Any] = {
+        "source": sentence,
+        "hypotheses": [_hypothesis(each, tokenizer) for each in translation.hypotheses],
+        "alignment": pharaoh(maps),
+    }
+    if matrix:
+        row["attention"] = [
+            {"source": found.source, "target": found.target, "weights": _rounded(found)}
+            for found in maps
+        ]
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def score_line(scored: Scored) -> str:
+    """Log-probability, TAB, perplexity of a piece."""
+    return f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}"
+
+
+def score_json(sentence: str, translation: str, scored: Scored) -> str:
+    row = {
+        "source": sentence,
+        "target": translation,
+        "log_prob": _number(scored.log_prob),
+        "perplexity": _number(scored.perplexity),
+        "tokens": scored.tokens,
+    }
+    return json.dumps(row, ensure_ascii=False, allow_nan=False)
+
+
+def _hypothesis(candidate: Candidate, tokenizer: Tokenizer) -> dict[str, Any]:
+    return {
+        "text": candidate.text,
+        "score": _number(candidate.score),
+        "log_prob": _number(candidate.log_prob),
+        "tokens": tokenizer.pieces(candidate.tokens),
+    }
+
+
+def _rounded(found: AttentionMap) -> list[list[float]]:
+    """(1, 1, T, S) as numbers that a person can read."""
+    return [[round(float(weight), 4) for weight in row] for row in found.weights[0, 0]]
+
+
+def _number(value: float) -> float | None:
+    """JSON has no infinity."""
+    return round(value, 6) if math.isfinite(value) else None
