@@ -1,13 +1,28 @@
-"""What all tests share: one thread, and the real corpora where they are at hand."""
+"""What all tests share: one thread, runs that learnt nothing, and the real corpora where they are
+at hand."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+
+from nmt.compose import save_config
+from nmt.config import (
+    AttentionConfig,
+    Config,
+    DataConfig,
+    TokenizerConfig,
+    TrainingConfig,
+    TransformerConfig,
+)
+from nmt.data.tokenizer import learn
+from nmt.models import build_model
+from nmt.training.checkpoint import point, save_checkpoint
 
 torch.set_num_threads(1)  # tests are small, and several workers share the cores
 
@@ -42,3 +57,35 @@ def corpora() -> Path:
     folder = Path(os.environ["NMT_CORPORA"])
     assert (folder / "multi30k").is_dir(), f"NMT_CORPORA={folder} has no folder multi30k"
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., Path]:
+    """Writes the directory of a Transformer that learnt nothing."""
+    pairs = [("A dog runs.", "Ein Hund läuft."), ("It rains today.", "Es regnet heute.")]
+
+    def make(run: Path, seed: int = 1, corpus: list[tuple[str, str]] = pairs) -> Path:
+        torch.manual_seed(seed)
+        run.mkdir(exist_ok=True)
+        model = TransformerConfig(
+            width=16,
+            feedforward=32,
+            encoder_layers=1,
+            decoder_layers=1,
+            attention=AttentionConfig(heads=2),
+        )
+        data = DataConfig(tokenizer=TokenizerConfig(vocabulary=300))
+        config = Config(model=model, data=data, training=TrainingConfig(max_steps=1))
+        save_config(config, run / "config.yaml")
+        tokenizers = learn(corpus * 10, data.tokenizer, 1)
+        tokenizers.save(run)
+        weights = build_model(model, tokenizers.source.size, tokenizers.target.size)
+        point(run, "best", save_checkpoint(run, "00000001", weights, None))
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def untrained_run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("untrained"))

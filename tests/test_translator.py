@@ -8,58 +8,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from nmt import Translator
 from nmt.attention_map import attention_maps
-from nmt.compose import save_config
-from nmt.config import (
-    AttentionConfig,
-    Config,
-    DataConfig,
-    TokenizerConfig,
-    TrainingConfig,
-    TransformerConfig,
-    UserError,
-)
-from nmt.data.tokenizer import learn
-from nmt.models import build_model
-from nmt.training.checkpoint import point, save_checkpoint
+from nmt.config import UserError
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "translate.py"
-CORPUS = [("A dog runs.", "Ein Hund läuft."), ("It rains today.", "Es regnet heute.")]
 LINES = ["A dog runs.", "", "It rains.", " \t", "The small cat sleeps today.", "\u2028", "🐕!"]
+MakeRun = Callable[..., Path]
 SHORT = ("decoding.max_extra=5", "decoding.max_ratio=1")
-
-
-@pytest.fixture(scope="module")
-def untrained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("untrained"), seed=1)
-
-
-def make_run(run: Path, seed: int, corpus: list[tuple[str, str]] = CORPUS) -> Path:
-    torch.manual_seed(seed)
-    run.mkdir(exist_ok=True)
-    model = TransformerConfig(
-        width=16,
-        feedforward=32,
-        encoder_layers=1,
-        decoder_layers=1,
-        attention=AttentionConfig(heads=2),
-    )
-    data = DataConfig(tokenizer=TokenizerConfig(vocabulary=300))
-    save_config(
-        Config(model=model, data=data, training=TrainingConfig(max_steps=1)), run / "config.yaml"
-    )
-    tokenizers = learn(corpus * 10, data.tokenizer, 1)
-    tokenizers.save(run)
-    weights = build_model(model, tokenizers.source.size, tokenizers.target.size)
-    point(run, "best", save_checkpoint(run, "00000001", weights, None))
-    return run
 
 
 @pytest.fixture
@@ -172,7 +134,9 @@ def test_samples_are_the_same_in_any_company(untrained_run: Path, strategy: str)
         assert [each.text for each in mine.hypotheses] == [each.text for each in other.hypotheses]
 
 
-def test_an_ensemble_is_of_all_its_members(untrained_run: Path, tmp_path: Path) -> None:
+def test_an_ensemble_is_of_all_its_members(
+    untrained_run: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
     other = make_run(tmp_path / "other", seed=2)
     runs = [[untrained_run], [other], [untrained_run, other], [untrained_run, untrained_run]]
     sources, targets = ["A dog runs."], ["Ein Hund läuft."]
@@ -185,8 +149,10 @@ def test_an_ensemble_is_of_all_its_members(untrained_run: Path, tmp_path: Path) 
     assert twice == pytest.approx(one, abs=1e-4)
 
 
-def test_an_ensemble_of_two_tokenizers_is_refused(untrained_run: Path, tmp_path: Path) -> None:
-    other = make_run(tmp_path / "other", seed=1, corpus=CORPUS[:1])
+def test_an_ensemble_of_two_tokenizers_is_refused(
+    untrained_run: Path, make_run: MakeRun, tmp_path: Path
+) -> None:
+    other = make_run(tmp_path / "other", corpus=[("A cat.", "Eine Katze.")])
     with pytest.raises(UserError, match="runs with the same tokenizer, but those of .*other diff"):
         Translator.load([untrained_run, other], device="cpu")
 

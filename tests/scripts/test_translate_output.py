@@ -1,0 +1,190 @@
+"""What translate.py reads and prints, by the real script and a model that learnt nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Short translations, the same in all precisions.
+SETTINGS = ("max_extra=3", "max_ratio=0.1", "precision=fp32")
+STRANGE = {
+    "empty": "",
+    "emoji": "🐕",
+    "ten thousand words": "word " * 9_999 + "end",
+    "one long word": "w" * 5_000,
+    "tabs": "\ta\tdog\t",
+    "zero width": "a\u200bdog\u200d \ufeff",
+    "zero width alone": "\u200b",
+    "right to left": "\u202eكلب يجري\u202c",
+    "line separator": "a\u2028dog\u2029\x85\x0b\x0c",
+    "lone return": "a\rdog\r",
+    "a hundred thousand spaces": " " * 100_000,
+}
+
+
+def command(run: Path, *arguments: str | Path) -> list[str]:
+    settings = [word for each in SETTINGS for word in ("--set", f"decoding.{each}")]
+    script = str(ROOT / "scripts" / "translate.py")
+    return [sys.executable, script, str(run), "--device=cpu", *settings, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key != "NMT_DEBUG"}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+def translate(
+    run: Path, *arguments: str | Path, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command(run, *arguments), input=stdin, capture_output=True, env=environment()
+    )
+
+
+def lines_of(run: Path, *arguments: str | Path, stdin: str = "") -> list[str]:
+    ran = translate(run, *arguments, stdin=stdin.encode())
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.decode().split("\n")[:-1]
+
+
+def test_one_line_out_for_each_line_in(untrained_run: Path) -> None:
+    text = "\n".join(STRANGE.values()).encode() + b"\nnot \xff\xfe UTF-8\n"
+    ran = translate(untrained_run, "--beam-size=1", "--errors=replace", stdin=text)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count(b"\n") == len(STRANGE) + 1
+    told = ran.stderr.decode()
+    assert told.count("translated in parts") == 2 and "Traceback" not in told
+    assert "line 3 has " in told and "line 4 has " in told
+
+
+def test_n_best_lists_are_those_of_moses(untrained_run: Path) -> None:
+    found = lines_of(untrained_run, "--nbest", "3", stdin="A dog.\n\nIt rains.\n")
+    fields = [line.split(" ||| ") for line in found]
+    assert all(len(field) == 3 for field in fields)
+    numbers = [int(field[0]) for field in fields]
+    assert numbers == sorted(numbers) and set(numbers) == {0, 1, 2} and numbers.count(1) == 1
+    scores = [float(score) for number, _, score in fields if number == "0"]
+    assert len(scores) > 1 and scores == sorted(scores, reverse=True)
+
+
+def test_json_says_all_of_a_line(untrained_run: Path, tmp_path: Path) -> None:
+    sentences = ["A dog runs.", "", "It rains today."]
+    links = tmp_path / "links"
+    asked = ("--nbest=2", "--json", "--attention-matrix", "--alignments", links)
+    rows = [json.loads(line) for line in lines_of(untrained_run, *asked, "--", *sentences)]
+    plain = lines_of(untrained_run, *sentences)
+    assert [row["source"] for row in rows] == sentences
+    assert [row["hypotheses"][0]["text"] for row in rows] == plain
+    assert [row["alignment"] for row in rows] == links.read_text().split("\n")[:-1]
+    for row in rows:
+        for hypothesis in row["hypotheses"]:
+            assert set(hypothesis) == {"text", "score", "log_prob", "tokens"}
+            assert bool(hypothesis["tokens"]) == bool(row["source"])
+        (attention,) = row["attention"]
+        assert len(attention["weights"]) == len(attention["target"])
+        assert all(len(line) == len(attention["source"]) for line in attention["weights"])
+        for source, target in (link.split("-") for link in row["alignment"].split()):
+            best = max(attention["weights"][int(target)][:-1])
+            assert attention["weights"][int(target)][int(source)] == pytest.approx(best, abs=1e-4)
+
+
+def test_samples_depend_on_the_seed_alone(untrained_run: Path) -> None:
+    drawn = ("--sample", "--top-k=50", "--temperature=1.5", "A dog runs.", "It rains.")
+    first = lines_of(untrained_run, *drawn)
+    assert lines_of(untrained_run, "--seed=1", *drawn) == first
+    assert lines_of(untrained_run, "--seed=2", *drawn) != first
+    chosen = ("--mbr", "--samples=4", "--utility=bleu", "A dog runs.")
+    assert len(lines_of(untrained_run, *chosen)) == 1
+
+
+def test_scores_of_given_translations(
+    untrained_run: Path, make_run: Callable[..., Path], tmp_path: Path
+) -> None:
+    source, target = tmp_path / "a.en", tmp_path / "a.de"
+    source.write_text("A dog runs.\n\nIt rains.\n")
+    target.write_text("Ein Hund läuft.\nEs\n\n", encoding="utf-8")
+    plain = lines_of(untrained_run, "--input", source, "--score", target)
+    scores = [[float(number) for number in line.split("\t")] for line in plain]
+    rows = [
+        json.loads(line)
+        for line in lines_of(untrained_run, "--input", source, "--score", target, "--json")
+    ]
+    assert [row["target"] for row in rows] == ["Ein Hund läuft.", "Es", ""]
+    for row, (log_prob, perplexity) in zip(rows, scores, strict=True):
+        assert row["log_prob"] == pytest.approx(log_prob, abs=1e-4) and log_prob < 0
+        assert row["perplexity"] == pytest.approx(perplexity, abs=1e-3) and perplexity > 1
+    other = make_run(tmp_path / "other", seed=2)
+    together = lines_of(untrained_run, "--ensemble", other, "--input", source, "--score", target)
+    assert len(together) == 3 and together != plain
+    target.write_text("Ein Hund läuft.\n", encoding="utf-8")
+    ran = translate(untrained_run, "--input", source, "--score", target)
+    assert ran.returncode == 2
+    assert b"a.en has 3 lines but " in ran.stderr and ran.stderr.count(b"\n") == 1
+
+
+def own_terminal() -> None:
+    """In the child: Ctrl-C at its standard input interrupts it, whoever started the tests."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize(
+    ("keys", "status"), [(b"A dog runs.\n\x04", 0), (b"A dog runs.\n\x03", 130)], ids=["D", "C"]
+)
+def test_a_person_at_a_terminal(untrained_run: Path, keys: bytes, status: int) -> None:
+    """Reads line by line what is on the screen; the second prompt comes after a translation."""
+    person, terminal = pty.openpty()
+    process = subprocess.Popen(
+        command(untrained_run),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+        env=environment() | {"TERM": "dumb"},
+        preexec_fn=own_terminal,
+    )
+    os.close(terminal)
+    screen = b""
+    for key in (keys[:-1], keys[-1:]):
+        prompts = screen.count(b"> ")
+        while screen.count(b"> ") == prompts:
+            screen += os.read(person, 1000)
+        os.write(person, key)
+    assert process.wait(timeout=60) == status
+    assert process.stderr is not None and process.stderr.read().strip() == b""
+    os.close(person)
+    assert screen.startswith(b"> ") and screen.count(b"> ") == 2
+
+
+PEAK = """
+import resource, subprocess, sys
+lines, *command = sys.argv[1:]
+with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    for line in range(int(lines)):
+        process.stdin.write(b"A dog runs %d.\\n" % (line % 100))
+    process.stdin.close()
+print(process.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_bounded(untrained_run: Path) -> None:
+    def peak(lines: int) -> int:
+        asked = [sys.executable, "-c", PEAK, str(lines), *command(untrained_run, "--beam-size=1")]
+        ran = subprocess.run(asked, capture_output=True, text=True, env=environment())
+        status, kilobytes = map(int, ran.stdout.split())
+        assert status == 0, ran.stderr
+        return kilobytes
+
+    assert peak(20_000) < 1.1 * peak(2_000) + 64_000
