@@ -1,13 +1,20 @@
-"""What every script has in common: how it ends when something goes wrong."""
+"""What scripts have in common: the flags of the search, and how they end when something goes
+wrong."""
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from nmt.config import UserError
+from nmt.config import UserError, require
+
+BEAM = ("beam_size", "groups", "diversity")
+SAMPLES = ("temperature", "top_k", "top_p", "seed")
+MBR = ("samples", "utility")
+KNOBS = (*BEAM, *SAMPLES, *MBR, "length_penalty", "precision")  # keys of decoding, and flags
 
 
 def start_logging() -> None:
@@ -49,3 +56,45 @@ def guarded(main: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return status
+
+
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """The flags of how translations are searched; their values go through the schema."""
+    group = parser.add_argument_group("how it is searched (else as the run's config says)")
+    add = group.add_argument
+    add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
+    add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
+    add("--groups", metavar="N", help="of the beam, kept different from each other")
+    add("--diversity", metavar="D", help="how different")
+    add("--sample", action="store_true", help="draw translations from the model")
+    add("--mbr", action="store_true", help="of samples the one most like the others")
+    add("--samples", metavar="N", help="that --mbr compares")
+    add("--utility", metavar="chrf|bleu", help="by which it compares them")
+    add("--temperature", metavar="T", help="of samples: below 1 nearer to the likeliest")
+    add("--top-k", metavar="K", help="samples come from so many of the likeliest tokens")
+    add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
+    add("--seed", metavar="N", help="of samples")
+    add("--precision", metavar="auto|fp32|bf16|int8")
+
+
+def check_search(arguments: argparse.Namespace) -> None:
+    """Refuses flags that the strategy would pass over."""
+    require(not (arguments.sample and arguments.mbr), "--sample and --mbr: give one of them")
+    if any(word.startswith("decoding.strategy") for word in arguments.overrides):
+        return
+    drawn = arguments.sample or arguments.mbr
+    _refuse(arguments, BEAM if drawn else (), "belongs to beam search, without --sample, --mbr")
+    _refuse(arguments, () if drawn else SAMPLES, "belongs to --sample or --mbr")
+    _refuse(arguments, () if arguments.mbr else MBR, "belongs to --mbr")
+
+
+def _refuse(arguments: argparse.Namespace, keys: Sequence[str], rule: str) -> None:
+    for key in keys:
+        require(getattr(arguments, key) is None, f"--{key.replace('_', '-')} {rule}")
+
+
+def search_overrides(arguments: argparse.Namespace) -> list[str]:
+    """The flags as overrides of the config."""
+    knobs = {key: getattr(arguments, key) for key in KNOBS}
+    knobs["strategy"] = "sample" if arguments.sample else "mbr" if arguments.mbr else None
+    return [f"decoding.{key}={value}" for key, value in knobs.items() if value is not None]

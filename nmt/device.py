@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from contextlib import AbstractContextManager
 
@@ -73,6 +74,15 @@ def keep_freed_memory() -> None:
         mallopt(mmap_threshold, 1 << 30)
         mallopt(trim_threshold, 2**31 - 1)
         mallopt(top_pad, 64 << 20)
+
+
+def bound_kernel_cache() -> None:
+    """Before the first product: keeps only the kernels of the latest shapes on a CPU.
+
+    Translating makes products of ever new shapes in bf16, and torch keeps a thousand of them by
+    default: half a gigabyte after some hundred thousand sentences.
+    """
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "128")  # read by torch's oneDNN bridge, ideep
 
 
 def _fast_bf16(device: torch.device) -> bool:

@@ -21,7 +21,7 @@ from nmt.decoding.scoring import Scored, score_ids
 from nmt.decoding.segments import cut, split_sentences
 from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import evaluating
-from nmt.device import keep_freed_memory, pick_precision
+from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
 from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
@@ -74,6 +74,7 @@ class Translator:
         of training. Raises `UserError` for anything that is wrong with a run, the device or the
         overrides.
         """
+        bound_kernel_cache()
         paths = [run] if isinstance(run, str | Path) else run
         runs = [
             load_run(path, checkpoint=checkpoint, device=device, overrides=overrides)

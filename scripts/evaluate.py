@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import guarded
+from nmt.cli import add_search, check_search, guarded, search_overrides
 from nmt.config import UserError, require
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def parse() -> argparse.Namespace:
     add("--hypotheses", type=Path, metavar="FILE", help="score these; no run is needed")
     add("--output", type=Path, metavar="FILE", help="where to write the translations")
     add("--checkpoint", default="best", metavar="best|last|averaged|STEP")
-    add("--beam-size", type=int, metavar="N", help="1: greedy")
     add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     add("--json", action="store_true", help="one JSON object on standard output")
+    add_search(parser)
     return parser.parse_args()
 
 
@@ -71,6 +71,7 @@ def check(arguments: argparse.Namespace) -> None:
         arguments.source is None or arguments.split is None,
         "--split names a part of the run's corpus and --source a file of your own: give one",
     )
+    check_search(arguments)
     output = arguments.output
     if output is not None and not output.parent.is_dir():
         raise UserError(f"--output {output} cannot be written: there is no folder {output.parent}")
@@ -96,12 +97,11 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
 
-    beam = [] if arguments.beam_size is None else [f"decoding.beam_size={arguments.beam_size}"]
     run = load_run(
         arguments.run,
         checkpoint=arguments.checkpoint,
         device=arguments.device,
-        overrides=arguments.overrides + beam,
+        overrides=arguments.overrides + search_overrides(arguments),
     )
     name = None if arguments.source else arguments.split or "test"
     split = read_pairs(arguments, run.config.data, name)

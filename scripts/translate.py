@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from nmt.cli import guarded
+from nmt.cli import add_search, check_search, guarded, search_overrides
 from nmt.config import UserError, require
 from nmt.stream import count_lines, decoded, output_to, typed, windows
 
@@ -32,10 +32,6 @@ log = logging.getLogger(__name__)
 
 MOST_PICTURES = 50  # that --attention draws
 SCORED = 1000  # pairs that --score reads at once
-SEARCH = ("beam_size", "groups", "diversity")
-SAMPLES = ("temperature", "top_k", "top_p", "seed")
-MBR = ("samples", "utility")
-KNOBS = (*SEARCH, *SAMPLES, *MBR, "length_penalty", "precision")  # of decoding
 
 
 class Source(NamedTuple):
@@ -82,7 +78,7 @@ def parse() -> argparse.Namespace:
     add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1")
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     add_files(parser.add_argument_group("what is read and written"))
-    add_search(parser.add_argument_group("how it is searched (else as the run's config says)"))
+    add_search(parser)
     return parser.parse_intermixed_args()
 
 
@@ -101,23 +97,6 @@ def add_files(group: argparse._ArgumentGroup) -> None:
         "log-probability (natural) TAB perplexity of a piece")  # fmt: skip
 
 
-def add_search(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
-    add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
-    add("--groups", metavar="N", help="of the beam, kept different from each other")
-    add("--diversity", metavar="D", help="how different")
-    add("--sample", action="store_true", help="draw translations from the model")
-    add("--mbr", action="store_true", help="of samples the one most like the others")
-    add("--samples", metavar="N", help="that --mbr compares")
-    add("--utility", metavar="chrf|bleu", help="by which it compares them")
-    add("--temperature", metavar="T", help="of samples: below 1 nearer to the likeliest")
-    add("--top-k", metavar="K", help="samples come from so many of the likeliest tokens")
-    add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
-    add("--seed", metavar="N", help="of samples")
-    add("--precision", metavar="auto|fp32|bf16|int8")
-
-
 def check(arguments: argparse.Namespace) -> None:
     """What can be known to be wrong before anything is loaded."""
     require(
@@ -134,33 +113,18 @@ def check(arguments: argparse.Namespace) -> None:
         arguments.score is None or arguments.input is not None,
         "--score FILE scores translations of --input FILE: give both",
     )
-    require(not (arguments.sample and arguments.mbr), "--sample and --mbr: give one of them")
-    if not any(word.startswith("decoding.strategy") for word in arguments.overrides):
-        drawn = arguments.sample or arguments.mbr
-        refuse(
-            arguments, SEARCH if drawn else (), "belongs to beam search, without --sample, --mbr"
-        )
-        refuse(arguments, () if drawn else SAMPLES, "belongs to --sample or --mbr")
-        refuse(arguments, () if arguments.mbr else MBR, "belongs to --mbr")
-
-
-def refuse(arguments: argparse.Namespace, keys: Sequence[str], rule: str) -> None:
-    for key in keys:
-        require(getattr(arguments, key) is None, f"--{key.replace('_', '-')} {rule}")
+    check_search(arguments)
 
 
 def load(arguments: argparse.Namespace) -> Translator:
     from nmt.translator import Translator  # not before the arguments are known to be good
 
-    knobs = {key: getattr(arguments, key) for key in KNOBS}
-    knobs["strategy"] = "sample" if arguments.sample else "mbr" if arguments.mbr else None
-    flags = [f"decoding.{key}={value}" for key, value in knobs.items() if value is not None]
     others = arguments.ensemble.split(",") if arguments.ensemble else []
     return Translator.load(
         [arguments.run, *others],
         checkpoint=arguments.checkpoint,
         device=arguments.device,
-        overrides=arguments.overrides + flags,
+        overrides=arguments.overrides + search_overrides(arguments),
     )
 
 

@@ -1,14 +1,16 @@
-"""How a script ends."""
+"""What the scripts share: the flags of the search, and how they end."""
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 
-from nmt.cli import guarded
-from nmt.config import UserError
+from nmt.cli import KNOBS, add_search, check_search, guarded, search_overrides
+from nmt.config import DecodingConfig, UserError
 
 
 def mistaken() -> None:
@@ -54,3 +56,28 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         process.stdout.close()
         assert process.wait(timeout=60) == 141
         assert process.stderr.read() == b""
+
+
+def searching(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    add_search(parser)
+    return parser.parse_args(words)
+
+
+def test_every_flag_of_the_search_is_a_key_of_the_config() -> None:
+    assert set(KNOBS) <= {field.name for field in fields(DecodingConfig)}
+    words = [word for key in KNOBS for word in (f"--{key.replace('_', '-')}", "7")]
+    assert search_overrides(searching(*words)) == [f"decoding.{key}=7" for key in KNOBS]
+    assert search_overrides(searching("--mbr")) == ["decoding.strategy=mbr"]
+    assert search_overrides(searching("--sample")) == ["decoding.strategy=sample"]
+    assert search_overrides(searching()) == []
+
+
+def test_no_flag_is_passed_over() -> None:
+    for words in (["--mbr", "--samples=4", "--seed=2"], ["--sample", "--top-k=4"], ["--groups=2"]):
+        check_search(searching(*words))
+    for words in (["--mbr", "--groups=2"], ["--sample", "--samples=4"], ["--top-k=4"]):
+        with pytest.raises(UserError, match=words[-1].split("=")[0] + " belongs to "):
+            check_search(searching(*words))
+    check_search(searching("--top-k=4", "--set", "decoding.strategy=sample"))

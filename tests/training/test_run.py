@@ -21,7 +21,8 @@ from nmt.config import (
     TrainingConfig,
 )
 from nmt.data.encoded import Prepared
-from nmt.evaluation.report import evaluate
+from nmt.evaluation.alignment import load_aligner
+from nmt.evaluation.report import evaluate, head_alignments
 from nmt.training.checkpoint import load_run
 from nmt.training.launch import train
 from nmt.training.validation import first, pick_examples
@@ -156,6 +157,14 @@ def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepar
     assert summary["signature"] == found.scores.signatures["bleu"]
     assert summary["parameters"] == sum(each.numel() for each in run.model.parameters())
     assert summary["target_tokens_per_second"] > 0 and summary["seconds"] > 0
+
+
+def test_the_head_that_aligns_best_is_kept(done: Path, prepared: Prepared) -> None:
+    """Chosen on the validation set, not on the one that is tested."""
+    run = load_run(done, device="cpu")
+    heads = head_alignments(run.model, run.tokenizers, prepared.validation)
+    best = min(heads, key=lambda head: head.aer)
+    assert load_aligner(done, run.config.model) == (best.layer, best.head, best.reading)
 
 
 def test_the_average_is_the_mean_of_the_last(done: Path) -> None:
