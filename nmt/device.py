@@ -79,10 +79,11 @@ def keep_freed_memory() -> None:
 def bound_kernel_cache() -> None:
     """Before the first product: keeps only the kernels of the latest shapes on a CPU.
 
-    Translating makes products of ever new shapes in bf16, and torch keeps a thousand of them by
-    default: half a gigabyte after some hundred thousand sentences.
+    Translating makes bf16 products of ever new shapes, and by default a thousand of their kernels
+    are kept, twice: by oneDNN and by ideep, which stands between it and torch.
     """
-    os.environ.setdefault("LRU_CACHE_CAPACITY", "128")  # read by torch's oneDNN bridge, ideep
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "64")
 
 
 def _fast_bf16(device: torch.device) -> bool:
