@@ -77,6 +77,18 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     add("--precision", metavar="auto|fp32|bf16|int8")
 
 
+def add_demands(parser: argparse.ArgumentParser) -> None:
+    """The flags of what every translation must and must not say."""
+    add = parser.add_argument_group(
+        "what it must say, and must not (letters as they are)"
+    ).add_argument
+    add("--prefix", default="", metavar="TEXT", help="it begins so; the last word may go on")
+    add(
+        "--forbid", action="append", default=[], metavar="WORDS", help="it has not; may be repeated"
+    )
+    add("--require", action="append", default=[], metavar="WORDS", help="it has; may be repeated")
+
+
 def check_search(arguments: argparse.Namespace) -> None:
     """Refuses flags that the strategy would pass over."""
     require(not (arguments.sample and arguments.mbr), "--sample and --mbr: give one of them")

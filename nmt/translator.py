@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 from nmt.attention_map import AttentionMap, attention_maps
 from nmt.config import Config, DecodingConfig, require
 from nmt.data.tokenizer import Tokenizers
+from nmt.decoding.constraints import Demands, complaints
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
 from nmt.decoding.segments import cut, split_sentences
@@ -120,19 +121,23 @@ class Translator:
         beam_size: int | None = None,
         length_penalty: float | None = None,
         one_by_one: bool = False,
+        demands: Demands | None = None,
         first_line: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[Translation]:
         """As `translate`, with up to `n_best` hypotheses of each.
 
         `one_by_one` splits what is given into sentences. What is longer than training saw is
-        translated in parts in any case.
+        translated in parts in any case; of `demands` on the words of each translation, all parts
+        but the first heed the forbidden words alone. A translation that does not meet them all is
+        warned of.
         """
         if isinstance(sentences, str):
             raise TypeError("what is translated is a list of sentences, not one string")
         config = self._decoding(beam_size, length_penalty)
         check_n_best(config, n_best)
         lines = self._parts(sentences, one_by_one, first_line)
+        pieces = self.tokenizers.target.pieces(range(self.tokenizers.target.size))
         found = iter(
             n_best_lines(
                 self.predictor,
@@ -141,10 +146,15 @@ class Translator:
                 encode=self.tokenizers.source.encode,
                 decode=self.tokenizers.target.decode,
                 n_best=n_best,
+                demands=[] if demands is None else of_parts(demands, lines),
+                pieces=pieces,
                 progress=progress,
             )
         )
-        return [join(parts, list(islice(found, len(parts)))) for parts in lines]
+        translations = [join(parts, list(islice(found, len(parts)))) for parts in lines]
+        if demands is not None:
+            warn_of_unmet(demands, translations, first_line)
+        return translations
 
     def score(
         self,
@@ -213,6 +223,19 @@ class Translator:
                     for short in cut(part, most, lambda text: len(encode(text)) - 1)
                 ]
         return lines
+
+
+def of_parts(demands: Demands, lines: Sequence[Sequence[str]]) -> list[Demands]:
+    """What is demanded of each part of each line."""
+    later = Demands(forbidden=demands.forbidden)
+    return [later if place else demands for parts in lines for place in range(len(parts))]
+
+
+def warn_of_unmet(demands: Demands, translations: Sequence[Translation], first_line: int) -> None:
+    for line, translation in enumerate(translations, first_line):
+        best = translation.hypotheses[0]
+        for complaint in complaints(best.text, demands) if best.tokens else ():
+            log.warning("the translation of line %d does not meet a demand: %s", line, complaint)
 
 
 def check_tokenizers(first: Run, other: Run) -> None:

@@ -5,6 +5,7 @@ echo "A dog runs." | python scripts/translate.py runs/my-run
 python scripts/translate.py runs/my-run --input a.en --output a.de --alignments a.align
 python scripts/translate.py runs/my-run --ensemble runs/b,runs/c --nbest 5 < a.en
 python scripts/translate.py runs/my-run --input a.en --score a.de
+python scripts/translate.py runs/my-run "A dog runs." --prefix "Ein gr" --require Hund --forbid eine
 python scripts/translate.py runs/my-run "A dog runs." --attention dog.png
 """
 
@@ -21,11 +22,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from nmt.cli import add_search, check_search, guarded, search_overrides
+from nmt.cli import add_demands, add_search, check_search, guarded, search_overrides
 from nmt.config import UserError, require
 from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:
+    from nmt.decoding.constraints import Demands
     from nmt.translator import Translation, Translator
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ def parse() -> argparse.Namespace:
     add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     add_files(parser.add_argument_group("what is read and written"))
     add_search(parser)
+    add_demands(parser)
     return parser.parse_intermixed_args()
 
 
@@ -161,6 +164,7 @@ def translate(
     from nmt.evaluation.alignment import pharaoh
 
     pairs: list[Pair] = []
+    demands = demands_of(arguments)
     done = 0
     with progress_bar(arguments, source.lines) as advance:
         for sentences in source.windows:
@@ -168,6 +172,7 @@ def translate(
                 sentences,
                 1 if arguments.nbest is None else arguments.nbest,
                 one_by_one=arguments.split_sentences,
+                demands=demands,
                 first_line=done + 1,
                 progress=advance,
             )
@@ -180,6 +185,13 @@ def translate(
             pairs += islice(spoken, MOST_PICTURES + 1 - len(pairs))
             done += len(sentences)
     return pairs
+
+
+def demands_of(arguments: argparse.Namespace) -> Demands | None:
+    from nmt.decoding.constraints import Demands
+
+    found = Demands(arguments.prefix, tuple(arguments.forbid), tuple(arguments.require))
+    return found if any(found) else None
 
 
 def lines_of(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from nmt.config import DecodingConfig
+from nmt.decoding.constraints import Constrain, Demands
 from nmt.decoding.mbr import Utility, expected_utilities, pick_utility
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.translate import translate_ids
@@ -51,23 +52,28 @@ def n_best_lines(
     encode: Encode,
     decode: Decode,
     n_best: int = 1,
+    demands: Sequence[Demands] = (),
+    pieces: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Candidate]]:
     """Up to `n_best` candidates of each line, all of different text, best first; at least one.
 
-    Of samples (strategy sample) so many are drawn; of strategy mbr, `config.samples`.
+    Of samples (strategy sample) so many are drawn; of strategy mbr, `config.samples`. `demands` on
+    the words of each line, if any, need the `pieces` of the target vocabulary.
     """
     encoded = [encode(line.strip()) for line in lines]
     spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1]  # more than EOS
     if progress is not None:
         progress(len(lines) - len(spoken))
     utility = pick_utility(config.utility) if config.strategy == "mbr" else None
+    asked = [demands[row] for row in spoken] if demands else []
     found = translate_ids(
         predictor,
         [encoded[row] for row in spoken],
         config,
         progress,
         n_best=n_best if utility is None else config.samples,
+        constrain=Constrain(pieces, asked, config) if asked else None,
     )
     candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):

@@ -34,7 +34,7 @@ class Validator:
     """Scores one model, greedily."""
 
     def __init__(self, config: Config, prepared: Prepared, updater: Updater) -> None:
-        self.greedy = dataclasses.replace(config.decoding, beam_size=1)
+        self.greedy = dataclasses.replace(config.decoding, strategy="beam", beam_size=1, groups=1)
         self.tokenizers = prepared.tokenizers
         self.split = first(prepared.validation, config.training.validation_limit)
         self.examples = pick_examples(self.split, config.training.samples)

@@ -34,6 +34,7 @@ def reversing_search(monkeypatch: pytest.MonkeyPatch) -> None:
         progress: Progress,
         *,
         n_best: int,
+        constrain: None,
     ) -> list[list[Hypothesis]]:
         assert all(len(ids) > 1 for ids in sources)
         if progress is not None:
@@ -72,7 +73,7 @@ def candidates_of(
     """Of a blank line and of another, for which the search finds these texts and probabilities."""
     asked: list[int] = []
 
-    def search(*arguments: object, n_best: int) -> list[list[Hypothesis]]:
+    def search(*arguments: object, n_best: int, constrain: None) -> list[list[Hypothesis]]:
         asked.append(n_best)
         return [[Hypothesis([ord(letter) for letter in text], p, p) for text, p in found]]
 
