@@ -120,7 +120,7 @@ def test_without_true_alignments_it_is_the_mean_of_the_last_layer(tmp_path: Path
 def test_links_of_parts_count_on() -> None:
     first = one_head([[0.0, 1.0, 0.0], [0.9, 0.0, 0.1]])  # two words to two
     second = one_head([[0.6, 0.4]])  # one to one
-    assert pharaoh([first, second]) == "0-1 1-0 2-2"
+    assert pharaoh([first, second, second]) == "0-1 1-0 2-2 3-3"
     assert pharaoh([]) == pharaoh([one_head([[1.0]])]) == ""
 
 

@@ -165,26 +165,3 @@ def test_a_person_at_a_terminal(untrained_run: Path, keys: bytes, status: int) -
     assert process.stderr is not None and process.stderr.read().strip() == b""
     os.close(person)
     assert screen.startswith(b"> ") and screen.count(b"> ") == 2
-
-
-PEAK = """
-import resource, subprocess, sys
-lines, *command = sys.argv[1:]
-with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
-    for line in range(int(lines)):
-        process.stdin.write(b"A dog runs %d.\\n" % (line % 100))
-    process.stdin.close()
-print(process.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-"""
-
-
-@pytest.mark.slow
-def test_memory_is_bounded(untrained_run: Path) -> None:
-    def peak(lines: int) -> int:
-        asked = [sys.executable, "-c", PEAK, str(lines), *command(untrained_run, "--beam-size=1")]
-        ran = subprocess.run(asked, capture_output=True, text=True, env=environment())
-        status, kilobytes = map(int, ran.stdout.split())
-        assert status == 0, ran.stderr
-        return kilobytes
-
-    assert peak(20_000) < 1.1 * peak(2_000) + 64_000
