@@ -217,6 +217,10 @@ def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
         return to_config(compose("train", overrides=list(overrides)))
 
 
+# Where the corpus is found may change while a run rests; that it is the same one is checked.
+MOVABLE = ("data.path", "data.train", "data.validation", "data.test", "data.cache")
+
+
 def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
     """The config of a run that goes on, with what the command line changes.
 
@@ -225,10 +229,11 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
     for override in overrides:
         key = override.lstrip("+~").split("=", 1)[0]
         section = key.split(".", 1)[0]
-        if section in ("model", "data", "experiment") or "." not in key:
+        fixed = section in ("model", "data", "experiment") or "." not in key
+        if fixed and key not in MOVABLE:
             raise UserError(
-                f"resume={run} keeps {section} as it was: {override!r} cannot be changed; "
-                "only training.* and decoding.* can"
+                f"resume={run} keeps {section} as it was: {override!r} cannot be changed; only "
+                f"training.*, decoding.* and where the corpus is ({', '.join(MOVABLE)}) can"
             )
     return run_config(run, overrides)
 

@@ -53,7 +53,7 @@ class Strategy(Protocol):
         ...
 
 
-class Beam:
+class BeamSearch:
     """Beam search; of width 1, greedy."""
 
     groups = 1
@@ -70,7 +70,7 @@ class Beam:
         return totals.topk(min(2 * self.width, totals.size(2)), dim=2).indices
 
 
-class DiverseBeam:
+class DiverseBeamSearch:
     """Groups of beams, each kept from the tokens of those before it (Vijayakumar et al. 2018).
 
     A token costs `strength` for each time that an earlier group has chosen it in the same step

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from nmt.config import PAD, DecodingConfig
+from nmt.decoding.beam import Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
-from nmt.decoding.search import Constraint, Hypothesis, Penalties, search
-from nmt.decoding.strategies import Beam, DiverseBeam, Sampling, Strategy
+from nmt.decoding.search import Constraint, search
+from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
 
 # Demands on the sentences of these indices, together in a batch.
 Constrain = Callable[[Sequence[int]], Constraint]
@@ -75,8 +76,8 @@ def pick_strategy(
             device=device,
         )
     if config.groups > 1:
-        return DiverseBeam(config.groups, config.beam_size // config.groups, config.diversity)
-    return Beam(config.beam_size)
+        return DiverseBeamSearch(config.groups, config.beam_size // config.groups, config.diversity)
+    return BeamSearch(config.beam_size)
 
 
 def distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:

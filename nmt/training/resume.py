@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from nmt.compose import MOVABLE
 from nmt.config import Config, UserError, require
 from nmt.data.encoded import Prepared
 from nmt.models import build_model
@@ -103,7 +104,7 @@ def check_settings(run: Path, before: object, config: Config) -> None:
     """Tells what changes from now on. Raises `UserError` for what cannot."""
     require(isinstance(before, dict), f"{run} cannot go on: its checkpoint has no config")
     for key, old, new in changes(before, dataclasses.asdict(config)):  # type: ignore[arg-type]
-        if key.startswith(FIXED):
+        if key.startswith(FIXED) and key not in MOVABLE:
             raise UserError(
                 f"resume={run} keeps {key} as it was: {old!r} cannot become {new!r} in a run that "
                 "goes on, only in a new one"

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from nmt.config import BOS, EOS, PAD, UNK
 from nmt.decoding import Hypothesis
-from nmt.decoding.search import Penalties
+from nmt.decoding.beam import Penalties
 from nmt.decoding.search import search as search_batch
-from nmt.decoding.strategies import Beam
+from nmt.decoding.strategies import BeamSearch
 from nmt.models.seq2seq import Decoder, Memory, Seq2Seq, Stepped
 
 VOCABULARY = 6  # PAD, UNK, BOS, EOS and two words: three tokens that go on
@@ -82,7 +82,9 @@ def search(
     longest = max(map(len, sources))
     rows = torch.tensor([[*source, *[PAD] * (longest - len(source))] for source in sources])
     penalties = Penalties(alpha)
-    return search_batch(model, rows, limits, Beam(beam_size), penalties=penalties, n_best=n_best)
+    return search_batch(
+        model, rows, limits, BeamSearch(beam_size), penalties=penalties, n_best=n_best
+    )
 
 
 def length_penalty(length: int, alpha: float) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import EOS
-from nmt.decoding.strategies import WIDE, DiverseBeam, Places, Sampling, best
+from nmt.decoding.strategies import WIDE, DiverseBeamSearch, Places, Sampling, best
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.3, -1.0, 0.9, 0.1, -0.4, 0.7])
@@ -38,7 +38,7 @@ def test_the_best_are_those_of_topk(vocabulary: int, count: int) -> None:
 def test_a_group_pays_for_what_earlier_groups_chose() -> None:
     totals = torch.tensor([[[-1.0, -1.2, -3.0], [-1.0, -1.2, -1.6], [-1.0, -1.2, -1.6]]])
     tokens = torch.tensor([[[7, 8, 9], [7, 8, 9], [7, 8, 9]]])
-    order = DiverseBeam(3, 1, 0.3).rank(totals, tokens)
+    order = DiverseBeamSearch(3, 1, 0.3).rank(totals, tokens)
     # The second takes 8 for 7 costs -1.3; the third pays for both: -1.3, -1.5, -1.6.
     assert order[0, :, 0].tolist() == [0, 1, 0]
 
@@ -46,7 +46,7 @@ def test_a_group_pays_for_what_earlier_groups_chose() -> None:
 def test_an_empty_group_costs_the_others_nothing() -> None:
     totals = torch.tensor([[[-math.inf] * 3, [-1.0, -1.1, -1.2]]])
     tokens = torch.tensor([[[7, 7, 7], [7, 8, 9]]])
-    order = DiverseBeam(2, 1, 5.0).rank(totals, tokens)
+    order = DiverseBeamSearch(2, 1, 5.0).rank(totals, tokens)
     assert order[0, 1, 0] == 0
 
 

@@ -9,7 +9,7 @@ import torch
 
 from nmt.config import BOS, EOS, PAD, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
 from nmt.decoding import translate_ids
-from nmt.decoding.search import Penalties
+from nmt.decoding.beam import Penalties
 from nmt.decoding.translate import batches, evaluating
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq

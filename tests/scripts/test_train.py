@@ -101,6 +101,22 @@ def test_what_a_resumed_run_cannot_change(script: Script, trained: tuple[Path, R
 
 
 @pytest.mark.slow
+def test_a_resumed_run_finds_its_corpus_in_another_place(
+    script: Script, trained: tuple[Path, Ran], corpus: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(trained[0], tmp_path / "run"))
+    moved = Path(shutil.copytree(corpus, tmp_path / "moved"))
+    train = f'data.train="{moved}/train.en,{moved}/train.de"'
+    ran = script("train", f"resume={run}", train, "training.max_steps=21")
+    assert ran.returncode == 0, ran.stderr
+    assert "data.train: " in ran.stderr
+    other = (moved / "train.de").read_text().replace("Hund", "Hund Hund")
+    (moved / "train.de").write_text(other)
+    told = mistake(script("train", f"resume={run}", train, "training.max_steps=22"))
+    assert "corpus" in told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_run(
     trained: tuple[Path, Ran], tmp_path: Path, received: signal.Signals
