@@ -22,7 +22,7 @@ from nmt.training.launch import train
 
 MakeConfig = Callable[..., Config]
 ROOT = Path(__file__).parents[2]
-KILLS = 36
+KILLS = 30
 
 # Forks when all is imported: a start takes part of a second instead of several. A life that ends
 # by itself has failed.
