@@ -214,7 +214,7 @@ def test_a_reader_that_leaves_is_no_error(untrained_run: Path) -> None:
 
 def test_what_is_demanded_is_said(untrained_run: Path, caplog: pytest.LogCaptureFixture) -> None:
     translator = Translator.load(untrained_run, overrides=("decoding.max_extra=30",))
-    demands = Demands(forbidden=("Hund",), required=("es",))
+    demands = Demands("Ein H", forbidden=("Hund",), required=("es",))
     found = translator.n_best(["A dog runs.", "", "It rains."], demands=demands)
     texts = [each.hypotheses[0].text for each in found]
     assert texts[1] == "" and not complaints(texts[0], demands) + complaints(texts[2], demands)

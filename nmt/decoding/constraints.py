@@ -115,14 +115,18 @@ class Prefix:
             text += spelt.lstrip() if text.endswith(b" ") or not text else spelt
             if len(text.rstrip()) >= len(self.prefix):
                 return None
-        return self._following(self.prefix[len(text) :], text.endswith(b" ") or not text)
+        after_space = text.endswith(b" ") or not text
+        return self._following(self.prefix[len(text) :], after_space, not tokens)
 
-    def _open(self, rest: bytes, after_space: bool) -> Flags:
-        """(V,) the pieces that lie along `rest`; after a space, another changes no text."""
+    def _open(self, rest: bytes, after_space: bool, first: bool) -> Flags:
+        """(V,) the pieces that lie along `rest`; after a space, another changes no text. One by
+        itself only comes `first`, or it could come for ever."""
         allowed = np.zeros(len(self.spelling.spelt), dtype=np.bool_)
         tokens = self.spelling.whole.meeting(rest)
         if after_space:
             tokens |= self.spelling.whole.meeting(b" " + rest)
+            if not first:
+                tokens.difference_update(self.spelling.whole.tokens.get(b" ", ()))
         allowed[list(tokens)] = True
         return allowed
 

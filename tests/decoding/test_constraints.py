@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nmt.config import BOS, EOS, PAD, DecodingConfig, UserError
 from nmt.decoding import Hypothesis, translate_ids
-from nmt.decoding.constraints import Constrain, Demands, complaints
+from nmt.decoding.constraints import Constrain, Demands, Prefix, complaints
 from nmt.decoding.phrases import Phrases, Progress
 from nmt.decoding.spelling import Spelling
 from nmt.decoding.strategies import BLOCKED
@@ -96,6 +96,20 @@ def meets(text: str, demands: Demands) -> bool:
     )
 
 
+def stalls(tokens: Sequence[int], prefix: str) -> bool:
+    """Whether a space is said after white space, where the prefix is not yet complete."""
+    said = b""
+    for place, token in enumerate(tokens):
+        if len(said.rstrip()) >= len(prefix.encode()):
+            return False
+        if PIECES[token] == "▁" and place > 0 and (not said or said.endswith(b" ")):
+            return True
+        byte = re.fullmatch(r"<0x(..)>", PIECES[token])
+        said += bytes.fromhex(byte[1]) if byte else PIECES[token].replace("▁", " ").encode()
+        said = re.sub(rb" +", b" ", said).lstrip()
+    return False
+
+
 @cache
 def everything(source: tuple[int, ...]) -> list[tuple[float, list[int]]]:
     """All translations of at most LIMIT pieces with their log-probabilities, best first."""
@@ -145,13 +159,22 @@ def translate(
     return translate_ids(toy(), sources, config, n_best=n_best, constrain=constrain)
 
 
+def test_a_model_that_only_says_spaces_still_says_the_prefix() -> None:
+    spelling = Spelling(PIECES)
+    prefix = Prefix(spelling, "ab")
+    space = PIECES.index("▁")
+    for said, is_open in (([], True), ([space], False)):
+        allowed = prefix.allowed(said)
+        assert allowed is not None and allowed.any() and allowed[space] == is_open
+
+
 @pytest.mark.parametrize("demands", SOME)
 def test_a_beam_as_wide_as_everything_finds_all_that_meets_the_demands(demands: Demands) -> None:
     for source in SOURCES[:2]:
         expected = [
             (log_prob, tokens)
             for log_prob, tokens in everything(tuple(source))
-            if meets(decode(tokens), demands)
+            if meets(decode(tokens), demands) and not stalls(tokens, demands.prefix)
         ]
         assert expected
         (found,) = translate([demands], [source], 1000, n_best=len(expected), limit=LIMIT)
