@@ -3,26 +3,98 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from nmt.config import TrainingConfig
 
 
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+class Memory(NamedTuple):
+    """What Adam keeps of each parameter."""
+
+    step: Tensor  # () updates so far
+    exp_avg: Tensor  # of the gradient, in its shape
+    exp_avg_sq: Tensor  # of its square
+
+
+class Adam:
     """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), in the library's one kernel.
 
-    Weight decay leaves out vectors: biases and the gains of normalisations.
+    As `torch.optim.Adam` calls it, but that class imports torch's compiler, which takes a second
+    or two and 75 MB. Weight decay leaves out vectors: biases and the gains of normalisations.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    betas = (config.beta1, config.beta2)
-    return kind(groups, lr=config.learning_rate, betas=betas, eps=1e-9, fused=True)
+
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.config = config
+        self.matrices = [parameter for parameter in learnt if parameter.dim() > 1]
+        self.parameters = self.matrices + [each for each in learnt if each.dim() <= 1]
+        self.memory = [
+            Memory(
+                torch.zeros((), device=each.device),
+                *(torch.zeros_like(each.detach()) for _ in range(2)),
+            )
+            for each in self.parameters
+        ]
+
+    @torch.no_grad()
+    def step(self, rate: float, skip: Tensor) -> None:
+        """An update by the gradients; where `skip` () is 1 and not 0, nothing changes.
+
+        Only the kernel looks at it: no host waits for a GPU.
+        """
+        for begin, end, decay in (
+            (0, len(self.matrices), self.config.weight_decay),
+            (len(self.matrices), None, 0.0),
+        ):
+            self._step(slice(begin, end), rate, decay, skip)
+
+    def _step(self, part: slice, rate: float, decay: float, skip: Tensor) -> None:
+        pairs = zip(self.parameters[part], self.memory[part], strict=True)
+        rows = [(each, each.grad, *memory) for each, memory in pairs if each.grad is not None]
+        if not rows:
+            return
+        parameters, gradients, steps, averages, squares = map(list, zip(*rows, strict=True))
+        adam(
+            parameters,
+            gradients,
+            averages,
+            squares,
+            [],
+            steps,
+            fused=True,
+            found_inf=skip,
+            decoupled_weight_decay=self.config.optimizer == "adamw",
+            amsgrad=False,
+            beta1=self.config.beta1,
+            beta2=self.config.beta2,
+            lr=rate,
+            weight_decay=decay,
+            eps=1e-9,
+            maximize=False,
+        )
+
+    def saved(self) -> dict[int, dict[str, Tensor]]:
+        """The memory of each parameter, in order; all else is the config's."""
+        return {index: memory._asdict() for index, memory in enumerate(self.memory)}
+
+    def load(self, saved: Mapping[int, Mapping[str, Tensor]]) -> None:
+        """Takes over what `saved` gave. Raises `ValueError` where it does not fit the model."""
+        if set(saved) != set(range(len(self.memory))):
+            raise ValueError("the optimizer's memory is of other parameters")
+        for index, memory in enumerate(self.memory):
+            shapes = [
+                {name: (x.shape, x.dtype) for name, x in each.items()}
+                for each in (saved[index], memory._asdict())
+            ]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"the optimizer's memory of parameter {index} does not fit")
+            for name, value in memory._asdict().items():
+                value.copy_(saved[index][name])
 
 
 def learning_rate(config: TrainingConfig, step: int, progress: float) -> float:

@@ -33,7 +33,7 @@ class State:
         device = self.model.device
         return {
             "progress": dataclasses.asdict(self.progress),
-            "optimizer": self.updater.saved(),
+            "optimizer": self.updater.optimizer.saved(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
             "window": {
@@ -48,7 +48,7 @@ class State:
         progress, window, device = Progress(**saved["progress"]), saved["window"], self.model.device
         progress.check()
         updates = [on(device, Update(*update)) for update in window["updates"]]
-        self.updater.load(saved["optimizer"])
+        self.updater.optimizer.load(saved["optimizer"])
         torch.set_rng_state(saved["random"])
         if device.type == "cuda" and saved["cuda_random"] is not None:
             torch.cuda.set_rng_state(saved["cuda_random"], device)

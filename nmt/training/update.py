@@ -16,7 +16,7 @@ from nmt.data.batch import Batch
 from nmt.device import autocast, pick_dtype
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import translation_loss
-from nmt.training.optim import build_optimizer
+from nmt.training.optim import Adam
 from nmt.training.progress import Update
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Updater:
         self.model = model
         self.config = config
         self.phase = phase
-        self.optimizer = build_optimizer(model, config)
+        self.optimizer = Adam(model, config)
         self.dtype = pick_dtype(config.precision, model.device)
 
     def update(self, batches: Sequence[Batch], rate: float) -> Update:
@@ -42,17 +42,13 @@ class Updater:
 
         Where loss or gradient is not finite, weights and optimizer stay as they are.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
         sums = self._gradients(batches, labels)
         with self.phase("optimizer"):
             norm = clip_grad_norm_(self.model.parameters(), self.config.clip or float("inf"))
             is_finite = norm.isfinite() & sums.isfinite().all()
-            # The library's fused kernel makes no step where this is 1: no host waits for a GPU.
-            self.optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+            self.optimizer.step(rate, skip=(~is_finite).float())
+            self.model.zero_grad()
         return Update(
             sums=sums,
             gradient_norm=norm,
@@ -67,7 +63,7 @@ class Updater:
         device = self.model.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             self._gradients([batch], 1)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
 
     def _gradients(self, batches: Sequence[Batch], labels: int) -> Tensor:
         """Leaves the gradient of the loss over `labels` labels; gives the sums of the `loss`es.
@@ -77,7 +73,7 @@ class Updater:
         parts = list(batches)
         while (sums := self._backward(parts, labels)) is None:
             # Here, where no exception holds on to what did not fit.
-            self.optimizer.zero_grad()
+            self.model.zero_grad()
             torch.cuda.empty_cache()
             parts = self._halved(parts)
         return sums
@@ -111,30 +107,6 @@ class Updater:
         )
         halves = [zip(*(side.tensor_split(2) for side in batch), strict=True) for batch in batches]
         return [Batch(*half) for pair in halves for half in pair if len(half[0])]
-
-    def saved(self) -> dict[int, dict[str, Tensor]]:
-        """The optimizer's memory of each parameter, in order; its settings are the config's."""
-        state: dict[int, dict[str, Tensor]] = self.optimizer.state_dict()["state"]
-        return state
-
-    def load(self, saved: dict[int, dict[str, Tensor]]) -> None:
-        """Takes over what `saved` gave. Raises `ValueError` where it does not fit the model."""
-        groups = self.optimizer.state_dict()["param_groups"]
-        parameters = [each for group in self.optimizer.param_groups for each in group["params"]]
-        for index, memory in saved.items():
-            # The library does not look, and its kernels would read past the end.
-            shapes = {name: (value.shape, value.dtype) for name, value in memory.items()}
-            shape = parameters[index].shape
-            wanted = {"step": torch.Size([]), "exp_avg": shape, "exp_avg_sq": shape}
-            if shapes != {name: (size, torch.float32) for name, size in wanted.items()}:
-                raise ValueError(f"the optimizer's memory of parameter {index} does not fit")
-        if saved and len(saved) != len(parameters):
-            raise ValueError("the optimizer's memory of a parameter is missing")
-        whole = {
-            index: {name: value.contiguous() for name, value in memory.items()}
-            for index, memory in saved.items()
-        }
-        self.optimizer.load_state_dict({"state": whole, "param_groups": groups})
 
     def loss(self, batch: Batch) -> Tensor:
         """(2,): smoothed loss and negative log-likelihood, summed over the batch."""

@@ -39,7 +39,7 @@ def tokens(rows: int) -> Batch:
 
 
 def state(made: Updater) -> list[Tensor]:
-    values = [value for memory in made.saved().values() for value in memory.values()]
+    values = [value for memory in made.optimizer.saved().values() for value in memory.values()]
     return [value.clone() for value in [*made.model.state_dict().values(), *values]]
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
+import subprocess
+import sys
+from itertools import chain
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from nmt.config import TrainingConfig, TransformerConfig
 from nmt.models import build_model
-from nmt.training.optim import build_optimizer, learning_rate
+from nmt.training.optim import Adam, learning_rate
 
 SCHEDULES = ("inverse_sqrt", "cosine", "constant")
 
@@ -54,33 +57,91 @@ def test_constant_is_constant() -> None:
     } == {0.5}
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)]
-)
-def test_vectors_do_not_decay(optimizer: str, kind: type[torch.optim.Optimizer]) -> None:
-    model = build_model(TransformerConfig(width=8, feedforward=8), 20, 20)
-    config = TrainingConfig(optimizer=optimizer, weight_decay=0.1, beta1=0.8, beta2=0.95)
-    found = build_optimizer(model, config)
-    assert type(found) is kind
-    assert all(group["betas"] == (0.8, 0.95) for group in found.param_groups)
-    decay = {id(p): group["weight_decay"] for group in found.param_groups for p in group["params"]}
-    assert len(decay) == len(list(model.parameters()))
+GO = torch.tensor(0.0)
+
+
+def library(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """As torch builds it, where biases and gains do not decay."""
+    kinds: dict[bool, list[nn.Parameter]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
-        expected = 0.0 if name.endswith("bias") or "norm" in name else 0.1
-        assert decay[id(parameter)] == expected, name
+        kinds[name.endswith("bias") or "norm" in name].append(parameter)
+    groups = [
+        {"params": kinds[False], "weight_decay": config.weight_decay},
+        {"params": kinds[True], "weight_decay": 0.0},
+    ]
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    betas = (config.beta1, config.beta2)
+    return kind(groups, lr=config.learning_rate, betas=betas, eps=1e-9)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
-def test_an_update_follows_the_formula(optimizer: str) -> None:
-    """The first step of Adam is the rate times the sign; AdamW shrinks the weight besides."""
-    model = torch.nn.Linear(3, 2)
-    before = model.weight.detach().clone()
-    config = TrainingConfig(optimizer=optimizer, learning_rate=0.01, weight_decay=0.0)
-    if optimizer == "adamw":
-        config.weight_decay = 0.5
-    stepper = build_optimizer(model, config)
-    model.weight.grad, model.bias.grad = torch.randn(2, 3), torch.randn(2)
-    stepper.step()
-    shrunk = before * (1 - 0.01 * config.weight_decay)
-    torch.testing.assert_close(model.weight.data, shrunk - 0.01 * model.weight.grad.sign())
-    assert math.isclose(stepper.param_groups[0]["lr"], 0.01)
+def test_it_goes_as_the_library_does(optimizer: str) -> None:
+    config = TrainingConfig(optimizer=optimizer, weight_decay=0.1, beta1=0.8, beta2=0.95)
+    models = [build_model(TransformerConfig(width=8, feedforward=8), 20, 20) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    ours, theirs = Adam(models[0], config), library(models[1], config)
+    for step in range(5):
+        rate = 0.1 / (step + 1)
+        for one, two in zip(*(model.parameters() for model in models), strict=True):
+            one.grad = two.grad = torch.randn_like(one)
+        ours.step(rate, GO)
+        for group in theirs.param_groups:
+            group["lr"] = rate
+        theirs.step()
+    for one, two in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(one, two)
+
+
+def test_a_step_that_is_skipped_changes_nothing() -> None:
+    model = nn.Linear(3, 2)
+    made = Adam(model, TrainingConfig())
+    for skipped in (False, True, False):
+        model.weight.grad, model.bias.grad = torch.randn(2, 3), torch.randn(2)
+        before = [x.clone() for x in (*model.parameters(), *chain(*made.memory))]
+        made.step(0.1, torch.tensor(float(skipped)))
+        after = [*model.parameters(), *chain(*made.memory)]
+        assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [skipped] * 8
+
+
+def test_it_goes_on_from_what_was_saved() -> None:
+    models = [nn.Linear(3, 2) for _ in range(2)]
+    made = [Adam(model, TrainingConfig()) for model in models]
+    for step in range(2):
+        models[0].load_state_dict(models[1].state_dict())
+        for model in models[step:]:
+            model.weight.grad, model.bias.grad = torch.ones(2, 3), torch.ones(2)
+        for each in made[step:]:
+            each.step(0.1, GO)
+        made[0].load(made[1].saved())
+        assert all(map(torch.equal, chain(*made[0].memory), chain(*made[1].memory)))
+
+
+@pytest.mark.parametrize("spoilt", ["missing", "more", "shape", "type", "name"])
+def test_what_does_not_fit_is_not_taken_over(spoilt: str) -> None:
+    made = Adam(nn.Linear(3, 2), TrainingConfig())
+    saved = made.saved()
+    match spoilt:
+        case "missing":
+            del saved[1]
+        case "more":
+            saved[2] = saved[1]
+        case "shape":
+            saved[0]["exp_avg"] = torch.zeros(3, 2)
+        case "type":
+            saved[0]["exp_avg"] = torch.zeros(2, 3, dtype=torch.float64)
+        case "name":
+            saved[0]["average"] = saved[0].pop("exp_avg")
+    with pytest.raises(ValueError, match="the optimizer's memory"):
+        made.load(saved)
+
+
+def test_it_leaves_the_compiler_alone() -> None:
+    """Which takes longer to import than all else that a training needs."""
+    program = (
+        "import sys, torch; from nmt.config import TrainingConfig; "
+        "from nmt.training.optim import Adam; model = torch.nn.Linear(3, 2); "
+        "model(torch.ones(1, 3)).sum().backward(); "
+        "Adam(model, TrainingConfig()).step(0.1, torch.tensor(0.0)); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -35,7 +35,7 @@ def test_accumulated_batches_are_one_large_batch(make_config: MakeConfig, model:
     kept: list[list[torch.Tensor]] = []
     for made in (whole, parts):
         # Adam makes a full step of any gradient that is not quite zero: compare the gradients.
-        made.optimizer.step = lambda made=made: kept.append(gradients(made))  # type: ignore
+        made.optimizer.step = lambda *_, made=made, **__: kept.append(gradients(made))  # type: ignore
     one = whole.update([Batch(source, target)], rate=1e-3)
     two = parts.update([Batch(source[each], target[each]) for each in rows], rate=1e-3)
     torch.testing.assert_close(one.sums, two.sums)
@@ -57,7 +57,7 @@ def test_gradients_are_clipped(make_config: MakeConfig) -> None:
         config.model.dropout = config.model.attention.dropout = 0.0
         made = updater(config)
         kept: list[torch.Tensor] = []
-        made.optimizer.step = lambda made=made, kept=kept: kept.extend(gradients(made))  # type: ignore
+        made.optimizer.step = lambda *_, made=made, kept=kept, **__: kept.extend(gradients(made))  # type: ignore
         logged.append(float(made.update([Batch(tokens, tokens)], rate=1e-3).gradient_norm))
         used.append(float(torch.stack([each.norm() for each in kept]).norm()))
     assert logged[0] == pytest.approx(logged[1], rel=1e-5), "what is logged is the norm before"
