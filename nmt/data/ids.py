@@ -13,8 +13,9 @@ class Ids:
 
     def __init__(self, table: pa.Table, column: str) -> None:
         chunks = table.column(column).chunks
-        self._values = [chunk.values.to_numpy() for chunk in chunks]
-        self._offsets = [chunk.offsets.to_numpy() for chunk in chunks]
+        # As `to_numpy` gives them, which imports pandas.
+        self._values = [np.from_dlpack(chunk.values) for chunk in chunks]
+        self._offsets = [np.from_dlpack(chunk.offsets) for chunk in chunks]
         sizes = [len(offsets) - 1 for offsets in self._offsets]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])  # row of each chunk
 

@@ -168,3 +168,19 @@ def test_a_corpus_that_cannot_be_read(script: Script, tmp_path: Path, case: str)
 def test_help_is_fast_and_names_the_groups(script: Script) -> None:
     ran = script("train", "--help")
     assert ran.returncode == 0 and "transformer_tiny" in ran.stdout
+
+
+def test_training_imports_what_it_needs(
+    script: Script,
+    trained: tuple[Path, Ran],
+    settings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each of these takes longer than the first step of a small model."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    model = ("model=transformer_tiny", "model.attention.heads=2", "model.feedforward=32")
+    ran = script("train", *settings, *model, "training.max_steps=1", "name=imports")
+    assert ran.returncode == 0, ran.stderr
+    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
+    assert "torch" in imported
+    assert not imported & {"torch._dynamo", "sympy", "pandas", "datasets"}

@@ -43,9 +43,6 @@ config = load_config(Path(sys.argv[1]))
 # What is imported at its first use.
 prepare(config.data, config.training.seed)
 score(["warm"], ["up"], ter=False)
-weight = torch.nn.Parameter(torch.zeros(1))
-weight.grad = torch.zeros(1)
-torch.optim.Adam([weight], fused=True).step()
 with tempfile.TemporaryDirectory() as folder:
     SummaryWriter(folder).close()
 run, kills = Path(config.runs, config.name), int(sys.argv[2])
@@ -58,7 +55,13 @@ def live():
     train(config)
 
 
-for _ in range(kills):
+def saved():
+    pointer = run / "checkpoints" / "last"
+    return int(pointer.read_text()) if pointer.exists() else 0
+
+
+for number in range(kills):
+    before = saved()
     life = os.fork()
     if life == 0:
         try:
@@ -66,12 +69,14 @@ for _ in range(kills):
         except BaseException:
             traceback.print_exc()
         os._exit(1)
-    time.sleep(rng.uniform(0.05, 1.3))
+    # However slow the machine is, some lives come so far as to save.
+    while number % 3 == 2 and saved() == before and os.waitpid(life, os.WNOHANG) == (0, 0):
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0.05, 1.0))
     os.kill(life, signal.SIGKILL)
     _, status = os.waitpid(life, 0)
     assert os.WIFSIGNALED(status), "a life ended by itself"
-    pointer = run / "checkpoints" / "last"
-    print(int(pointer.read_text()) if pointer.exists() else 0, flush=True)
+    print(saved(), flush=True)
 """
 
 

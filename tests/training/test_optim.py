@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import chain
 from typing import Any
 
@@ -133,15 +131,3 @@ def test_what_does_not_fit_is_not_taken_over(spoilt: str) -> None:
             saved[0]["average"] = saved[0].pop("exp_avg")
     with pytest.raises(ValueError, match="the optimizer's memory"):
         made.load(saved)
-
-
-def test_it_leaves_the_compiler_alone() -> None:
-    """Which takes longer to import than all else that a training needs."""
-    program = (
-        "import sys, torch; from nmt.config import TrainingConfig; "
-        "from nmt.training.optim import Adam; model = torch.nn.Linear(3, 2); "
-        "model(torch.ones(1, 3)).sum().backward(); "
-        "Adam(model, TrainingConfig()).step(0.1, torch.tensor(0.0)); "
-        "sys.exit('torch._dynamo' in sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
