@@ -13,9 +13,8 @@ class Ids:
 
     def __init__(self, table: pa.Table, column: str) -> None:
         chunks = table.column(column).chunks
-        # As `to_numpy` gives them, which imports pandas.
-        self._values = [np.from_dlpack(chunk.values) for chunk in chunks]
-        self._offsets = [np.from_dlpack(chunk.offsets) for chunk in chunks]
+        self._values = [viewed(chunk.values) for chunk in chunks]
+        self._offsets = [viewed(chunk.offsets) for chunk in chunks]
         sizes = [len(offsets) - 1 for offsets in self._offsets]
         self._starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])  # row of each chunk
 
@@ -34,3 +33,9 @@ class Ids:
         begin, end = self._offsets[chunk][row : row + 2]
         row_ids: NDArray[np.int32] = self._values[chunk][begin:end]
         return row_ids
+
+
+def viewed(column: pa.Int32Array) -> NDArray[np.int32]:
+    """As its `to_numpy` gives it, which imports pandas."""
+    view: NDArray[np.int32] = np.from_dlpack(column)
+    return view
