@@ -47,7 +47,7 @@ class FeedForward(nn.Sequential):
     """The same two-layer network at every position (Vaswani et al. 2017, equation 2)."""
 
     def __init__(self, width: int, inner: int, *, activation: str) -> None:
-        curve = nn.GELU() if activation == "gelu" else nn.ReLU()
+        curve = nn.GELU() if activation == "gelu" else nn.ReLU(inplace=True)
         super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
 
 
