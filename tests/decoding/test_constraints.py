@@ -223,12 +223,19 @@ def test_company_changes_nothing(beam_size: int) -> None:
     assert alone == together
 
 
-@pytest.mark.parametrize("company", [0, 30])
-def test_at_the_limit_a_translation_is_closed_and_what_it_lacks_is_told(company: int) -> None:
+@pytest.mark.parametrize("prefix", ["...", ".a.", "abbb"])
+def test_what_stands_in_empty_places_keeps_no_sentence_from_ending(prefix: str) -> None:
+    """A beam with more places than beginnings of the prefix, amid others that fill theirs."""
+    demands = [Demands(prefix), *[Demands()] * 30]
+    (alone,) = translate(demands[:1], SOURCES[:1], 8, limit=1)
+    assert alone[0].log_prob > -100 and prefix.startswith(decode(alone[0].tokens))
+    assert translate(demands, SOURCES[:1] * len(demands), 8, limit=1)[0] == alone
+
+
+def test_at_the_limit_a_translation_is_closed_and_what_it_lacks_is_told() -> None:
     demands = Demands(prefix="ab", required=("b b", "a a a"))
-    free, sources = [Demands()] * company, SOURCES[:1] * (1 + company)
     for beam_size in (1, 4):
-        best = translate([demands, *free], sources, beam_size, limit=2)[0][0]
+        ((best,),) = translate([demands], SOURCES[:1], beam_size, limit=2)
         text = decode(best.tokens)
         assert len(best.tokens) == 2 and best.log_prob > -100
         assert complaints(text, demands)[-1] == "it lacks 'b b'"
