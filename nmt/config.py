@@ -279,7 +279,7 @@ class DecodingConfig:
     temperature: float = 1.0  # of samples: below 1 nearer to the likeliest
     top_k: int = 0  # samples come from so many of the likeliest tokens; 0: from all
     top_p: float = 1.0  # and from the fewest that have this share of the probability
-    samples: int = 32  # that mbr compares
+    samples: int = 32  # that mbr compares; more begin with the same ones
     utility: str = "chrf"  # by which mbr compares them: chrf or bleu
     seed: int = 1  # of samples
     max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces

@@ -87,7 +87,8 @@ class Phrases:
         )
 
     def lacking(self, at: Progress) -> int:
-        """How many pieces, at the least, are still to come for the required phrases."""
+        """How many pieces, at the least, are still to come for the required phrases, if no phrase
+        shares a word with another and each stands after a space."""
         pieces = [self._pieces_of(phrase, at) for phrase in at.unmet]
         # Only one phrase can come next and need no space before it.
         saved = max((anew - next_ for anew, next_ in pieces), default=0)

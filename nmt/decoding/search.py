@@ -57,23 +57,17 @@ def search(
     finished = Finished(len(limits), strategy.groups, n_best, longest).to(device)
     for length in range(1, longest + 2):  # of a hypothesis that ends in this step
         live = beam.live()
-        found = predictor.predict(
-            beam.tokens[:, :, -1], beam.state, live, need_attention=beam.coverage is not None
-        )
-        beam = beam._replace(state=found.state)
-        if beam.coverage is not None and found.attention is not None:
-            beam = beam._replace(coverage=beam.coverage + found.attention)
-        log_probs = found.logits.log_softmax(1)
+        beam, log_probs = _read(predictor, beam, live)
         _allow(log_probs, beam, live, limit if length > min(limits) else None)
         places = beam.places(live, strategy.groups)
-        steering = strategy
+        lacking = None
         if constraint is not None:
             ends = log_probs[:, EOS].clone()
             lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
             _let_end(log_probs, ends, beam, live, finished.scores)
-            if lacking is not None:
-                hypotheses = beam.log_probs.size(1)
-                steering = TowardsDemands(strategy.width, lacking, live, hypotheses)
+        steering = strategy
+        if lacking is not None:
+            steering = TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
         best = continuations(steering, log_probs, beam, live, places)
         finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
         growing = _growing(best, strategy.width)
@@ -84,6 +78,18 @@ def search(
         chosen = Candidates(*(part.flatten(1) for part in growing))
         beam = beam.advance(chosen, kept)
     return finished.hypotheses()
+
+
+def _read(predictor: Predictor, beam: Beam, live: Tensor | None) -> tuple[Beam, Tensor]:
+    """The beam whose state has read all of its tokens, and what the predictor then finds of each
+    next token: log-probabilities (n, V)."""
+    found = predictor.predict(
+        beam.tokens[:, :, -1], beam.state, live, need_attention=beam.coverage is not None
+    )
+    coverage = beam.coverage
+    if coverage is not None and found.attention is not None:
+        coverage = coverage + found.attention
+    return beam._replace(state=found.state, coverage=coverage), found.logits.log_softmax(1)
 
 
 def _allow(log_probs: Tensor, beam: Beam, live: Tensor | None, limit: Tensor | None) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from nmt.config import PAD
 
@@ -105,7 +106,8 @@ class Sampling:
 
     The distribution is sharpened by a `temperature` below 1, cut to the `top_k` likeliest tokens
     (0: all; Fan et al. 2018) and to the fewest that hold `top_p` of what is left (Holtzman et al.
-    2020). The numbers drawn depend on `seed` and the sentence alone, not on its company.
+    2020). The numbers drawn depend on `seed`, the sentence and its limit alone, not on its company;
+    more samples begin with the same ones.
     """
 
     width = 1
@@ -114,7 +116,7 @@ class Sampling:
         self,
         samples: int,
         sources: Sequence[Sequence[int]],
-        longest: int,
+        limits: Sequence[int],
         *,
         temperature: float,
         top_k: int,
@@ -126,8 +128,11 @@ class Sampling:
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
-        drawn = [np.random.default_rng([seed, *ids]).random((longest, samples)) for ids in sources]
-        self.uniform = torch.from_numpy(np.stack(drawn)).to(device)  # (B, longest, G) float64
+        drawn = [
+            torch.from_numpy(np.random.default_rng([seed, *ids]).random((samples, limit + 1)).T)
+            for ids, limit in zip(sources, limits, strict=True)
+        ]
+        self.uniform = pad_sequence(drawn, batch_first=True).to(device)  # (B, longest, G) float64
 
     def propose(self, log_probs: Tensor, places: Places) -> Continuations:
         uniform = self.uniform[places.sentences, places.length - 1, places.groups]  # (n,)

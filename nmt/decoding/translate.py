@@ -68,7 +68,7 @@ def pick_strategy(
         return Sampling(
             samples,
             sources,
-            max(limits) + 1,
+            limits,
             temperature=config.temperature,
             top_k=config.top_k,
             top_p=config.top_p,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,9 +16,7 @@ from torch import Tensor, nn
 from nmt.config import BOS, EOS, PAD, DecodingConfig, UserError
 from nmt.decoding import Hypothesis, translate_ids
 from nmt.decoding.constraints import Constrain, Demands, Prefix, complaints
-from nmt.decoding.phrases import Phrases, Progress
 from nmt.decoding.spelling import Spelling
-from nmt.decoding.strategies import BLOCKED
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁", "▁a", "▁ab"]
@@ -226,6 +223,15 @@ def test_company_changes_nothing(beam_size: int) -> None:
     assert alone == together
 
 
+@pytest.mark.parametrize("prefix", ["...", ".a.", "abbb"])
+def test_what_stands_in_empty_places_keeps_no_sentence_from_ending(prefix: str) -> None:
+    """A beam with more places than beginnings of the prefix, amid others that fill theirs."""
+    demands = [Demands(prefix), *[Demands()] * 30]
+    (alone,) = translate(demands[:1], SOURCES[:1], 8, limit=1)
+    assert alone[0].log_prob > -100 and prefix.startswith(decode(alone[0].tokens))
+    assert translate(demands, SOURCES[:1] * len(demands), 8, limit=1)[0] == alone
+
+
 def test_at_the_limit_a_translation_is_closed_and_what_it_lacks_is_told() -> None:
     demands = Demands(prefix="ab", required=("b b", "a a a"))
     for beam_size in (1, 4):
@@ -279,32 +285,5 @@ def test_samples_and_diverse_beams_meet_demands(change: dict[str, Any]) -> None:
         assert all(meets(decode(each.tokens), demands) for each in hypotheses)
 
 
-def test_a_beginning_that_no_pieces_can_end_is_no_progress() -> None:
-    spelling = Spelling([*PIECES[:4], "\u2581", "\u2581ab", "a", "."])
-    phrases = Phrases(spelling, (), ("ab",))
-    assert phrases.lacking(phrases.progress([6])) == phrases.lacking(phrases.start) == 1
-    assert phrases.lacking(phrases.progress([6, 5])) == 0
-
-
 def test_phrases_are_tidied() -> None:
     assert Demands("  a \t b ", (" c  d ", "b", "b")).tidy() == Demands("a b ", ("b", "c d"))
-
-
-def test_what_pieces_leave_lacking_is_looked_up_as_it_is_followed() -> None:
-    """Only few pieces are followed one by one: those that have something of a phrase."""
-    generator = random.Random(1)
-    letters = ["a", "b", "ä", ".", "-", " ", "1"]
-    texts = {"".join(generator.choices(letters, k=generator.randint(1, 4))) for _ in range(300)}
-    pieces = [*PIECES[:4], *sorted(text.replace(" ", "\u2581") for text in texts)]
-    pieces += ["<0x20>", "<0x62>", "<0xC3>", "<0xA4>"]
-    spelling = Spelling(pieces)
-    for _ in range(40):
-        some = tuple("".join(generator.choices(letters, k=3)).strip() or "a" for _ in range(4))
-        _, forbidden, required = Demands("", some[:1], some[1:]).tidy()
-        phrases = Phrases(spelling, forbidden, required)
-        at: Progress | None = phrases.start
-        while at is not None and generator.random() < 0.8:
-            followed = [phrases.follow(at, token) for token in range(4, len(pieces))]
-            expected = [BLOCKED if each is None else phrases.lacking(each) for each in followed]
-            assert phrases.distances(at)[4:].tolist() == expected
-            at = generator.choice(followed)

@@ -88,6 +88,18 @@ def test_company_and_order_change_nothing(predictor: Predictor) -> None:
     assert score_ids(predictor, [], [], CONFIG) == []
 
 
+def test_how_many_logits_exist_at_once_changes_nothing(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for chunk in (1, 7, 10**6):
+        monkeypatch.setattr("nmt.models.seq2seq.CHUNK", chunk)
+        scored = score_ids(predictor, sentences(9), sentences(20)[11:], CONFIG)
+        found.append([one.log_prob for one in scored])
+    assert found[0] == pytest.approx(found[1], abs=1e-4)
+    assert found[0] == pytest.approx(found[2], abs=1e-4)
+
+
 def test_perplexity_is_of_a_piece() -> None:
     assert Scored(4 * math.log(1 / 8), 4).perplexity == pytest.approx(8)
     assert Scored(-1e6, 1).perplexity == math.inf

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import EOS
-from nmt.decoding.strategies import WIDE, DiverseBeamSearch, Places, Sampling, best
+from nmt.decoding.strategies import WIDE, DiverseBeamSearch, Places, Sampling, TowardsDemands, best
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.3, -1.0, 0.9, 0.1, -0.4, 0.7])
@@ -53,7 +53,7 @@ def test_an_empty_group_costs_the_others_nothing() -> None:
 def draw(logits: Tensor, samples: int, seed: int = 1, **knobs: Any) -> Tensor:
     """The first token of each sample of one sentence."""
     settings = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, **knobs}
-    sampling = Sampling(samples, [[4, EOS]], 1, seed=seed, device=CPU, **settings)
+    sampling = Sampling(samples, [[4, EOS]], [0], seed=seed, device=CPU, **settings)
     log_probs = logits.log_softmax(0).expand(samples, -1).clone()
     places = Places(torch.zeros(samples, dtype=torch.int64), torch.arange(samples), 1)
     found = sampling.propose(log_probs, places)
@@ -115,11 +115,38 @@ def test_the_seed_decides() -> None:
 def test_the_numbers_are_those_of_the_sentence_alone() -> None:
     sources: Sequence[list[int]] = [[4, EOS], [5, 6, EOS], [7, EOS]]
 
-    def numbers(chosen: Sequence[list[int]], longest: int) -> Tensor:
+    def numbers(chosen: Sequence[list[int]], limits: Sequence[int], samples: int = 3) -> Tensor:
         knobs = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
-        return Sampling(3, chosen, longest, device=CPU, **knobs).uniform
+        return Sampling(samples, chosen, limits, device=CPU, **knobs).uniform
 
-    together = numbers(sources, 9)
-    assert torch.equal(numbers(sources[::-1], 9).flip(0), together)
-    assert torch.equal(numbers([sources[1]], 5)[0], together[1, :5])
+    together = numbers(sources, [9, 9, 9])
+    assert torch.equal(numbers(sources[::-1], [9, 9, 9]).flip(0), together)
+    assert torch.equal(numbers([sources[1]], [9])[0], together[1])
+    beside = numbers([sources[1], [4] * 30], [9, 40])  # one that may grow longer
+    assert torch.equal(beside[0, :10], together[1])
+    assert torch.equal(numbers(sources, [9, 9, 9], 2), together[:, :, :2])
     assert len(together.unique()) == together.numel()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_places_are_shared_out_among_those_that_lack_more_and_less(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    sentences, hypotheses, tokens, width = 2, 3, 5, 3
+    lacking = torch.randint(0, 4, (sentences * hypotheses, 20), generator=generator)
+    totals = torch.randn(sentences, 1, hypotheses * tokens, generator=generator)
+    totals[torch.rand(totals.shape, generator=generator) < 0.3] = -math.inf
+    candidates = torch.randint(0, 20, totals.shape, generator=generator)
+    strategy = TowardsDemands(width, lacking.to(torch.int16), None, hypotheses)
+    found = strategy.rank(totals, candidates)[:, 0].tolist()
+    for sentence in range(sentences):
+        banks: dict[int, list[int]] = {}
+        for place in totals[sentence, 0].argsort(descending=True).tolist():
+            if totals[sentence, 0, place] > -math.inf:
+                row = sentence * hypotheses + place // tokens
+                banks.setdefault(int(lacking[row, candidates[sentence, 0, place]]), []).append(
+                    place
+                )
+        expected = []
+        while any(banks.values()):
+            expected += [banks[bank].pop(0) for bank in sorted(banks) if banks[bank]]
+        assert found[sentence][: len(expected)] == expected[: 2 * width]

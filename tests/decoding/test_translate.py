@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +13,10 @@ import torch
 from nmt.config import BOS, EOS, PAD, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
 from nmt.decoding import translate_ids
 from nmt.decoding.beam import Penalties
+from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import batches, evaluating
 from nmt.models import build_model
+from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 
 SMALL = {
@@ -31,16 +36,19 @@ SMALL = {
 CONFIG = DecodingConfig(beam_size=3, batch_tokens=60)
 
 
-@pytest.fixture(params=SMALL)
-def model(request: pytest.FixtureRequest) -> Seq2Seq:
-    """Decided enough that rounding does not turn a choice, with sentences of all lengths."""
-    torch.set_num_threads(1)
+def decided(name: str, vocabulary: int = 20) -> Seq2Seq:
+    """Enough that rounding does not turn a choice, with sentences of all lengths."""
     torch.manual_seed(1)
-    model = build_model(SMALL[request.param], 20, 20)
+    model = build_model(SMALL[name], vocabulary, vocabulary)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2.0)
     return model
+
+
+@pytest.fixture(params=SMALL)
+def model(request: pytest.FixtureRequest) -> Seq2Seq:
+    return decided(request.param)
 
 
 def sentences(count: int) -> list[list[int]]:
@@ -50,17 +58,102 @@ def sentences(count: int) -> list[list[int]]:
     return [[*ids.tolist(), EOS] for ids in words]
 
 
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "greedy": {"beam_size": 1},
+    "beam": {"beam_size": 4},
+    "diverse": {"beam_size": 6, "groups": 3, "diversity": 0.7},
+    "coverage": {"beam_size": 4, "coverage_penalty": 0.3},
+    "sample": {"strategy": "sample"},
+    "sample-of-some": {"strategy": "sample", "temperature": 1.5, "top_k": 7, "top_p": 0.9},
+    "mbr": {"strategy": "mbr", "samples": 5},
+}
+
+
+def companies(count: int) -> dict[str, list[list[int]]]:
+    """Sentences of which indices are given together."""
+    mixed = random.Random(1).sample(range(count), count)
+    return {
+        "alone": [[row] for row in range(count)],
+        "by seven": [mixed[begin : begin + 7] for begin in range(0, count, 7)],
+        "all, backwards": [list(range(count))[::-1]],
+    }
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("model", "precision"),
+    [*((name, "fp32") for name in SMALL), ("transformer", "int8"), ("rnn", "int8")],
+    indirect=["model"],
+)
+def test_company_and_order_change_nothing(model: Seq2Seq, precision: str, strategy: str) -> None:
+    config = replace(CONFIG, max_ratio=1.0, max_extra=2, **STRATEGIES[strategy])
+    # The last bit of a float32 can turn a draw that falls between two tokens.
+    exact = precision == "fp32" and config.strategy != "beam"
+    predictor = model.double() if exact else in_precision(model, precision)
+    lines = [" ".join(map(str, source[:-1])) for source in sentences(9)]
+    # The last bit of a float decides to which of two integers an input between them is rounded.
+    tolerance = 1e-2 if precision == "int8" else 1e-4
+    n_best = 1 if strategy == "greedy" else 2
+
+    def translate(chosen: Sequence[str], batch_tokens: int) -> list[list[Candidate]]:
+        return n_best_lines(
+            predictor,
+            chosen,
+            replace(config, batch_tokens=batch_tokens),
+            encode=lambda line: [*map(int, line.split()), EOS],
+            decode=lambda ids: " ".join(map(str, ids)),
+            n_best=n_best,
+        )
+
+    expected = translate(lines, 60)  # several batches by tokens
+    for batches_of_rows in companies(len(lines)).values():
+        for rows in batches_of_rows:
+            for row, found in zip(rows, translate([lines[r] for r in rows], 10**6), strict=True):
+                assert [one.tokens for one in found] == [one.tokens for one in expected[row]]
+                scores = [one.score for one in expected[row]]
+                assert [one.score for one in found] == pytest.approx(scores, abs=tolerance)
+    assert len({each[0].text for each in expected}) > 4, "a model that says one thing"
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn"])
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_company_and_order_change_nothing(model: Seq2Seq, beam_size: int) -> None:
-    config, sources = replace(CONFIG, beam_size=beam_size), sentences(17)
-    together = translate_ids(model, sources, config)
-    reversed_order = translate_ids(model, sources[::-1], config)[::-1]
-    alone = [translate_ids(model, [source], config)[0] for source in sources]
-    for first, second, third in zip(together, reversed_order, alone, strict=True):
-        assert first[0].tokens == second[0].tokens == third[0].tokens
-        scores = [second[0].score, third[0].score]
-        assert scores == pytest.approx([first[0].score] * 2, abs=1e-4)
-    assert len({tuple(best[0].tokens) for best in together}) > 8, "a model that says one thing"
+@pytest.mark.parametrize(
+    ("constants", "values"),
+    [
+        (["nmt.decoding.beam.LEAVING", "nmt.decoding.search.LEAVING"], (0.0, 1.0)),
+        (["nmt.decoding.strategies.WIDE"], (1, 10**9)),
+        (["nmt.models.attention.FEW"], (1, 10**9)),
+    ],
+)
+def test_how_the_work_is_split_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    constants: list[str],
+    values: tuple[float, float],
+    beam_size: int,
+    name: str,
+) -> None:
+    model, sources = decided(name, 101), sentences(9)
+    found = []
+    for value in values:
+        for constant in constants:
+            monkeypatch.setattr(constant, value)
+        config = replace(CONFIG, beam_size=beam_size, batch_tokens=10**6)
+        found.append(translate_ids(model, sources, config, n_best=beam_size))
+    for few, many in zip(*found, strict=True):
+        assert [one.tokens for one in few] == [one.tokens for one in many]
+        assert [one.score for one in few] == pytest.approx([one.score for one in many], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["transformer", "rnn"])
+def test_more_samples_begin_with_the_same(name: str) -> None:
+    model, sources = decided(name), sentences(9)
+    config = replace(CONFIG, strategy="sample")
+    few, many = (translate_ids(model.double(), sources, config, n_best=n) for n in (3, 8))
+    for some, others in zip(few, many, strict=True):
+        assert len(some) == 3 and len(others) == 8
+        left = [one.tokens for one in others]
+        for one in some:
+            left.remove(one.tokens)  # raises where it is not there as often
 
 
 def test_the_score_is_the_log_probability_of_teacher_forcing(model: Seq2Seq) -> None:

@@ -3,12 +3,15 @@ been read alone."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import random
+from itertools import count
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 import torch
 
 from nmt.config import BOS
+from nmt.models.attention import KeyValue
 from nmt.models.cache import Cache
 from nmt.models.seq2seq import Memory, Seq2Seq
 
@@ -79,3 +82,69 @@ def test_what_is_nobodys_is_forgotten(build: Build) -> None:
             )
     assert isinstance(state.target, Cache)
     assert rooms[-1] < 60 * 4, "four hypotheses that always come of one need not keep all four"
+
+
+class Branch(NamedTuple):
+    """A cache and, in plain lists, what each hypothesis of each sentence has said."""
+
+    cache: Cache
+    said: list[list[list[int]]]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_hypothesis_sees_its_own_keys(seed: int) -> None:
+    """Whatever is selected, and whichever of several branches is continued."""
+    generator, names = random.Random(seed), count()
+    branches = [Branch(Cache.start(3, torch.device("cpu")), [[[]], [[]], [[]]])]
+    for _ in range(40):
+        before = generator.choice(branches[-3:])
+        said = [[[*one, next(names)] for one in sentence] for sentence in before.said]
+        cache = written(before.cache, said)
+        different = max(len({name for one in sentence for name in one}) for sentence in said)
+        # Twice what is alive, of the sentence that has most; as long as that is enough, as before.
+        assert room(cache) <= max(2 * different + 8, room(before.cache))
+        branches.append(selected(Branch(cache, said), generator))
+
+
+def written(cache: Cache, said: list[list[list[int]]]) -> Cache:
+    """With a key for the last name of each hypothesis; what is then seen is looked at."""
+    cache = cache.with_room()
+    last = torch.tensor([[one[-1] for one in sentence] for sentence in said])[:, None, :, None]
+    for layer, sign in enumerate((1, -1)):
+        seen, cache = cache.write(layer, KeyValue(sign * last.float(), 1000 * sign * last.float()))
+        for row, sentence in enumerate(said):
+            for mine, one in zip(cache.own[row] == 0, sentence, strict=True):
+                assert sorted((sign * seen.key[row, 0, mine, 0]).tolist()) == sorted(one)
+                assert torch.equal(seen.value[row], 1000 * seen.key[row])
+    return cache
+
+
+def room(cache: Cache) -> int:
+    return cache.layers[0].key.size(2) if cache.layers else 0
+
+
+def selected(branch: Branch, generator: random.Random) -> Branch:
+    """As many of the hypotheses as there may be, some of them twice, seldom without a sentence."""
+    width, later = len(branch.said[0]), generator.randint(1, 4)
+    kept = [row for row in range(len(branch.said)) if row == 0 or generator.random() < 0.95]
+    chosen = [[generator.randrange(width) for _ in range(later)] for _ in kept]
+    rows = torch.tensor(kept)[:, None] * width + torch.tensor(chosen)
+    said = [[branch.said[row][w] for w in ws] for row, ws in zip(kept, chosen, strict=True)]
+    return Branch(branch.cache.select(rows), said)
+
+
+def test_keys_are_not_copied_for_each_token_nor_for_each_hypothesis() -> None:
+    """Four hypotheses that have nothing in common but their sentence."""
+    cache, steps, width = Cache.start(2, torch.device("cpu")), 200, 4
+    memories = set()
+    for _ in range(steps):
+        before = cache.own.size(1)  # 1, then 4
+        new = torch.zeros(2, 1, before, 1)
+        _, cache = cache.with_room().write(0, KeyValue(new, new))
+        memories.add(cache.layers[0].key.data_ptr())
+        rows = torch.arange(2)[:, None] * before + torch.arange(width) % before
+        chosen = cache.select(rows)
+        assert chosen.layers[0].key is cache.layers[0].key
+        cache = chosen
+    assert len(memories) < 12, "each time it moves it gets twice the room"
+    assert room(cache) <= 2 * width * steps + 8
