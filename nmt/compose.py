@@ -30,6 +30,7 @@ from nmt.config import (
     TrainingConfig,
     UserError,
     one_of,
+    printable,
     require,
     suggestion,
 )
@@ -67,7 +68,9 @@ def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
     for key, value in _items("", values):
         if key not in known:
             yield unknown_key(key)
-        elif key in sections and not isinstance(value, dict) and value != MISSING:
+        elif value == MISSING:  # omegaconf would put the default in its place
+            yield no_value(key)
+        elif key in sections and not isinstance(value, dict):
             yield f"{key} must be a section with options of its own, but is {value!r}"
         elif isinstance(value, str) and UNFIT.search(value):
             yield f"{key} must be one line without control characters, but is {value!r}"
@@ -112,7 +115,8 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
         f"such as {next((option for option in options if not option.endswith('.name')), key)}",
     )
     try:
-        return cast(DictConfig, OmegaConf.merge(tree, OmegaConf.from_dotlist([override])))
+        given = OmegaConf.from_dotlist([override])
+        merged = cast(DictConfig, OmegaConf.merge(tree, given))
     except ConfigKeyError as error:
         raise UserError(unknown_key(key)) from error
     except OmegaConfBaseException as error:
@@ -121,6 +125,13 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
         raise UserError(
             f"{override!r} has a value that cannot be read: put it in quotes"
         ) from error
+    for found, value in _items("", cast(dict[Any, Any], OmegaConf.to_container(given))):
+        require(value != MISSING, no_value(found))  # the merge would pass over it
+    return merged
+
+
+def no_value(key: str) -> str:
+    return f"{key} must have a value, but is {MISSING!r}"
 
 
 # The type a value should be: omegaconf's word and ours. It may name the type that the value is
@@ -161,7 +172,7 @@ def unknown_key(key: str) -> str:
     known = _all_keys()
     last_parts = {full.rpartition(".")[2]: full for full in reversed(known)}
     near = get_close_matches(key.rpartition(".")[2], last_parts, n=1)
-    return f"unknown key {key if key.isprintable() else ascii(key)}" + (
+    return f"unknown key {printable(key)}" + (
         suggestion(key, known) or suggestion(last_parts[near[0]] if near else "", known)
     )
 
