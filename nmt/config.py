@@ -219,7 +219,11 @@ class DataConfig:
         folder_name("data.name", self.name)
         one_of("data.source", self.source, ("demo", "hub", "files"))
         at_least("data.min_length", self.min_length, 1)
-        at_least("data.max_length", self.max_length, self.min_length)
+        require(
+            self.max_length >= self.min_length,
+            f"data.max_length must be at least data.min_length ({self.min_length}), "
+            f"but is {self.max_length}",
+        )
         at_least("data.max_ratio", self.max_ratio, 1.0)
         at_least("data.max_pieces", self.max_pieces, 4)
         at_least("data.hold_out", self.hold_out, 1)

@@ -109,6 +109,8 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ("data.name=" + "x" * 300, "data.name must have at most 200 bytes, but has 300"),
         ("training.seed=???", "training.seed must have a value, but is '???'"),
         ("runs='???'", "runs must have a value, but is '???'"),
+        ("model.dropout=-" + "9" * 400, "model.dropout must be a number below 2^63"),
+        ("data.min_length=500", "data.max_length must be at least data.min_length (500), but is 2"),
         ("model[width]=3.5", "model.width must be a whole number, but is '3.5'"),
         ("model=rnn", "model is a section, but 'model=rnn' gives it a value"),
         ("model.width", "'model.width' is not of the form section.key=value"),
