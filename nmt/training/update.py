@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.profiler import record_function
 
-from nmt.config import PAD, TrainingConfig, require
+from nmt.config import PAD, TrainingConfig, UserError, require
 from nmt.data.batch import Batch
 from nmt.device import autocast, pick_dtype
 from nmt.models.seq2seq import Seq2Seq
@@ -63,10 +63,26 @@ class Updater:
         )
 
     def rehearse(self, batch: Batch) -> None:
-        """The forward and the backward pass of a batch, after which everything is as before."""
+        """The forward and the backward pass of a batch, after which weights and gradients are as
+        before; beside the optimizer's memory, as in all steps to come."""
+        self._reserve()
         device = self.model.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             self._gradients([batch], 1)
+        self.optimizer.zero_grad()
+
+    def _reserve(self) -> None:
+        """Makes the memory of the optimizer, which the library would do in its first step."""
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        self.optimizer.found_inf = torch.ones((), device=self.model.device)  # type: ignore[attr-defined]
+        try:
+            self.optimizer.step()
+        except torch.cuda.OutOfMemoryError as error:
+            raise UserError(
+                f"{self.model.device} has not the memory for the optimizer: a smaller model would "
+                "need less"
+            ) from error
         self.optimizer.zero_grad()
 
     def _gradients(self, batches: Sequence[Batch], labels: int) -> Tensor:

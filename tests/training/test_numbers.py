@@ -23,6 +23,7 @@ from nmt.training.checkpoint import find_checkpoint, load_run, load_training
 from nmt.training.launch import train
 from nmt.training.recovery import largest_batch
 from nmt.training.update import Updater
+from nmt.training.validation import Validator
 
 MakeConfig = Callable[..., Config]
 V = 300
@@ -170,6 +171,44 @@ def test_the_largest_batch_comes_first_and_leaves_no_trace(
     assert all(each.grad is None for each in made.model.parameters())
 
 
+@pytest.mark.parametrize("model", ["transformer", "rnn"])
+def test_the_rehearsal_makes_the_memory_of_the_optimizer(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """Before the passes, so that they have beside it what later ones have."""
+    config = make_config(model, optimizer="adamw", weight_decay=0.1)
+    one, two = updater(config), updater(config)
+    weights = [each.clone() for each in one.model.parameters()]
+    loss, before = one.loss, list[int]()
+
+    def watched(batch: Batch) -> Tensor:
+        before.append(len(one.saved()))
+        return loss(batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one, "loss", watched)
+        one.rehearse(tokens(9))
+    assert before == [len(weights)] and not two.saved()
+    assert all(map(torch.equal, one.model.parameters(), weights))
+    assert not any(value.any() for memory in one.saved().values() for value in memory.values())
+    for made in (one, two):
+        torch.manual_seed(3)
+        made.update([tokens(5)], rate=1e-2)
+    assert all(map(torch.equal, state(one), state(two)))
+
+
+def test_no_memory_for_the_optimizer(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    made = updater(make_config())
+    monkeypatch.setattr(made.optimizer, "step", fail)
+    with pytest.raises(UserError, match="cpu has not the memory for the optimizer: a smaller mod"):
+        made.rehearse(tokens(4))
+
+
 @pytest.mark.parametrize("batch_tokens", [5, 200, 3000, 10**6])
 def test_none_is_larger_than_the_largest(prepared: Prepared, batch_tokens: int) -> None:
     source, target = prepared.source_lengths, prepared.target_lengths
@@ -178,6 +217,20 @@ def test_none_is_larger_than_the_largest(prepared: Prepared, batch_tokens: int) 
     for rows in plan_batches(source, target, batch_tokens, 1, 0):
         assert len(rows) * int(source[rows].max()) * int(target[rows].max() + 1) <= size
     assert np.prod(largest.source.shape) <= max(batch_tokens, source.max())
+
+
+def test_a_validation_has_no_larger_batches_than_training(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, prepared: Prepared
+) -> None:
+    config = make_config(batch_tokens=60)
+    vocabularies = (prepared.tokenizers.source.size, prepared.tokenizers.target.size)
+    made = Updater(build_model(config.model, *vocabularies), config.training)
+    loss, seen = made.loss, list[Batch]()
+    monkeypatch.setattr(made, "loss", lambda batch: seen.append(batch) or loss(batch))
+    Validator(config, prepared, made).loss()
+    assert sum(len(batch.source) for batch in seen) == len(prepared.validation.source)
+    sizes = [max(batch.source.numel(), batch.labels.numel()) for batch in seen]
+    assert 40 < max(sizes) <= 60
 
 
 class Small:
