@@ -30,6 +30,7 @@ from nmt.config import (
     TrainingConfig,
     UserError,
     one_of,
+    printable,
     require,
     suggestion,
 )
@@ -61,7 +62,7 @@ UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
-    """What is wrong with the keys of a tree, and with any value, whatever its key."""
+    """What is wrong with the keys of a tree, and with their values."""
     known = known_keys(model)
     sections = {key.rpartition(".")[0] for key in known}
     for key, value in _items("", values):
@@ -69,12 +70,20 @@ def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
             yield unknown_key(key)
         elif key in sections and not isinstance(value, dict) and value != MISSING:
             yield f"{key} must be a section with options of its own, but is {value!r}"
-        elif isinstance(value, str) and UNFIT.search(value):
-            yield f"{key} must be one line without control characters, but is {value!r}"
-        elif isinstance(value, int) and abs(value) >= 2**63:
-            yield f"{key} must be a number below 2^63"
-        elif isinstance(value, float) and not math.isfinite(value):
-            yield f"{key} must be a finite number, but is {value}"
+        else:
+            yield from flaws(key, value)
+
+
+def flaws(key: str, value: object) -> Iterator[str]:
+    """What is wrong with a value, whatever its key."""
+    if value == MISSING:  # omegaconf would leave the default in its place
+        yield f"{key} must have a value, but is {value!r}"
+    elif isinstance(value, str) and UNFIT.search(value):
+        yield f"{key} must be one line without control characters, but is {value!r}"
+    elif isinstance(value, int) and abs(value) >= 2**63:
+        yield f"{key} must be a number below 2^63"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key} must be a finite number, but is {value}"
 
 
 def save_config(config: Config, path: Path) -> None:
@@ -112,7 +121,11 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
         f"such as {next((option for option in options if not option.endswith('.name')), key)}",
     )
     try:
-        return cast(DictConfig, OmegaConf.merge(tree, OmegaConf.from_dotlist([override])))
+        given = OmegaConf.from_dotlist([override])
+        for found, value in _items("", cast(dict[Any, Any], OmegaConf.to_container(given))):
+            for mistake in flaws(found, value):
+                raise UserError(mistake)
+        return cast(DictConfig, OmegaConf.merge(tree, given))
     except ConfigKeyError as error:
         raise UserError(unknown_key(key)) from error
     except OmegaConfBaseException as error:
@@ -145,10 +158,14 @@ def explain(error: BaseException) -> str:
         return unknown_key(key)
     if key and "not Optional" in first:
         return f"{key} must have a value, but is null"
+    if key and "support deletion" in first:
+        return f"{key} cannot be taken away: give it another value"
+    if key and "not a subclass" in first:
+        return f"{key} must be a section with options of its own"
     kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
     value = re.search(r"[Vv]alue '(.*)' (?:of type|for field|is not)|: '(.*)'", first)
     if key and kind and value:
-        given = value[1] or value[2]
+        given = value[1] if value[2] is None else value[2]
         return f"{key} must be {kind}, but is {'null' if given == 'None' else repr(given)}"
     return f"{key}: {first}" if key and key not in first else first
 
@@ -161,7 +178,7 @@ def unknown_key(key: str) -> str:
     known = _all_keys()
     last_parts = {full.rpartition(".")[2]: full for full in reversed(known)}
     near = get_close_matches(key.rpartition(".")[2], last_parts, n=1)
-    return f"unknown key {key if key.isprintable() else ascii(key)}" + (
+    return f"unknown key {printable(key)}" + (
         suggestion(key, known) or suggestion(last_parts[near[0]] if near else "", known)
     )
 

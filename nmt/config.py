@@ -14,6 +14,8 @@ from pathlib import Path
 # Ids of the special pieces, the same in every vocabulary.
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
 
+LONGEST_NAME = 200  # bytes; file systems take 255, of which what is written beside needs some
+
 
 class UserError(Exception):
     """A mistake of the user, told in one or two lines: what, where, what to do. No traceback."""
@@ -38,6 +40,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def printable(text: str) -> str:
+    """As it is, or escaped where it would break a line or move the cursor."""
+    return text if text.isprintable() else ascii(text)
+
+
 def at_least(key: str, value: float | None, least: float) -> None:
     """Raises `UserError` unless `value` is None or at least `least`."""
     if value is not None and not value >= least:
@@ -52,6 +59,18 @@ def within(key: str, value: float, least: float, most: float) -> None:
 def share(key: str, value: float) -> None:
     """Raises `UserError` unless 0 <= value < 1."""
     require(0.0 <= value < 1.0, f"{key} must be in [0, 1), but is {value:g}")
+
+
+def folder_name(key: str, value: str) -> None:
+    """Raises `UserError` unless `value` can name the folder of a run."""
+    plain = value not in ("", ".", "..") and Path(value).name == value
+    require(
+        plain,
+        f"{key} must be a plain folder name without slashes, but is {value!r}; "
+        "runs=FOLDER says where runs are kept",
+    )
+    size = len(value.encode(errors="replace"))
+    require(size <= LONGEST_NAME, f"{key} must have at most {LONGEST_NAME} bytes, but has {size}")
 
 
 @dataclass
@@ -197,9 +216,14 @@ class DataConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
     def __post_init__(self) -> None:
+        folder_name("data.name", self.name)
         one_of("data.source", self.source, ("demo", "hub", "files"))
         at_least("data.min_length", self.min_length, 1)
-        at_least("data.max_length", self.max_length, self.min_length)
+        require(
+            self.max_length >= self.min_length,
+            f"data.max_length must be at least data.min_length ({self.min_length}), "
+            f"but is {self.max_length}",
+        )
         at_least("data.max_ratio", self.max_ratio, 1.0)
         at_least("data.max_pieces", self.max_pieces, 4)
         at_least("data.hold_out", self.hold_out, 1)
@@ -322,12 +346,8 @@ class Config:
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
 
     def __post_init__(self) -> None:
-        plain = self.name not in ("", ".", "..") and Path(self.name or "").name == self.name
-        require(
-            self.name is None or plain,
-            f"name must be a plain folder name without slashes, but is {self.name!r}; "
-            "runs=FOLDER says where runs are kept",
-        )
+        if self.name is not None:
+            folder_name("name", self.name)
         require(
             self.model.tied_embeddings != "all" or self.data.tokenizer.joint,
             "model.tied_embeddings=all needs one vocabulary for both languages, but "

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from nmt.config import UserError, require
+from nmt.config import UserError, printable, require
 
 LONGEST = 1 << 16  # bytes; what this program writes has about 1.3 KB
 DEEPEST = 10  # sections in each other
@@ -23,6 +23,7 @@ def read_sections(path: Path) -> dict[Any, Any]:
         text = data.decode("utf-8")
         check_plain(text, strange)
         values = yaml.safe_load(text)
+        check_unique(yaml.compose(text, yaml.SafeLoader), path)
     except OSError as error:
         raise UserError(f"the config {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
@@ -48,3 +49,15 @@ def check_plain(text: str, strange: str) -> None:
         # A saved config has its values; `${oc.env:...}` would read them from whoever loads it.
         value = getattr(event, "value", "")
         require("${" not in value, f"{strange}: it has an interpolation, ${{...}}")
+
+
+def check_unique(node: yaml.Node | None, path: Path, section: str = "") -> None:
+    """Raises `UserError` for a key that a section has twice: the parser would take the last."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen = set()
+    for key, value in node.value:
+        name, place = f"{section}{key.value}", f"{path} line {key.start_mark.line + 1}"
+        require(name not in seen, f"{place}: {printable(name)} is there twice; keep one of them")
+        seen.add(name)
+        check_unique(value, path, f"{name}.")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import add_search, check_search, guarded, search_overrides
+from nmt.cli import add_search, check_search, guarded, search_overrides, start_logging
 from nmt.config import UserError, require
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     arguments = parse()
+    start_logging()
     check(arguments)
     result = score_file(arguments) if arguments.hypotheses else evaluate_run(arguments)
     if arguments.json:

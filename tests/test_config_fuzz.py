@@ -5,19 +5,25 @@ Nothing in the config of a run is executed or read from the environment.
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nmt.cli import guarded
 from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
-from nmt.config import Config, RNNConfig, TransformerConfig, UserError
+from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig, UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECRET = "of-the-environment"
@@ -77,27 +83,145 @@ def test_any_value_in_a_saved_config(run: Path, text: str, key: str, value: Any)
     assert isinstance(found, Config) or key in found or "config this program wrote" in found
 
 
-@given(KEYS, st.text(st.characters(exclude_categories=("Cs",)), max_size=12) | VALUES.map(str))
-def test_any_override_of_a_saved_config(run: Path, key: str, value: str) -> None:
-    try:
-        load_config(run / "saved.yaml", [f"{key}={value}"])
-    except UserError as error:
-        assert key in str(error) or "model." in key or "training must end" in str(error)
+def answered(compose: Callable[[], Config]) -> Config | str:
+    """What a script makes of it: the config, or the one line it says before it ends with 2."""
+    made: list[Config] = []
+    said = io.StringIO()
+    with redirect_stderr(said):
+        status = guarded(lambda: made.append(compose()))
+    if made:
+        assert (status, said.getvalue()) == (0, "")
+        return made[0]
+    message = said.getvalue()
+    assert status == 2 and message.startswith("error: ") and message.endswith("\n")
+    assert len(message.splitlines()) == 1 and not TECHNICAL.search(message)
+    return message
 
 
+# Words of tracebacks and of the libraries.
+TECHNICAL = re.compile(
+    r"Traceback|File \"|Error\b|Exception|\wConfig\b|omegaconf|[Hh]ydra|<class| at 0x|NoneType"
+)
+
+
+def names(key: str, message: str) -> bool:
+    """Also where a rule lists keys of one section: `training.max_steps, max_epochs`."""
+    section, _, name = key.rpartition(".")
+    return re.search(rf"\b{section}\b.*\b{name}\b", message) is not None
+
+
+def value_of(config: Config, key: str) -> object:
+    value: object = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def changed(before: Config, after: Config) -> set[str]:
+    """The options whose values differ."""
+    options = [key for key in known_keys(type(before.model)) if key in KINDS]
+    return {key for key in options if repr(value_of(before, key)) != repr(value_of(after, key))}
+
+
+def check_override(before: Config, after: Config | str, key: str) -> None:
+    """Refused with its name, or it changes what it names and nothing else."""
+    if isinstance(after, str):
+        assert names(key, after) or "the overrides cannot be read: " in after  # any of them
+        return
+    for option in changed(before, after):
+        assert option == key or option.startswith(f"{key}.")
+        assert type(value_of(after, option)) in KINDS[option]
+
+
+TEXTS = st.text(st.characters(), max_size=8)
 NUMBERS = st.sampled_from(
     ["9" * 5000, "-" + "9" * 400, "nan", "-inf", "1e999", "0x1", "''", "[", "{}"]
 )
-TEXTS = st.text(st.characters(), max_size=8)
 
 
-@settings(max_examples=settings.default.max_examples // 2)  # Hydra takes 0.1 s to compose
-@given(st.sampled_from(["", "+", "++", "~"]), KEYS, NUMBERS | TEXTS | VALUES.map(json.dumps))
-def test_any_override_of_a_new_run(sign: str, key: str, value: str) -> None:
+@given(KEYS, TEXTS | NUMBERS | VALUES.map(str) | VALUES.map(json.dumps))
+def test_any_override_of_a_saved_config(run: Path, key: str, value: str) -> None:
+    after = answered(lambda: load_config(run / "saved.yaml", [f"{key}={value}"]))
+    check_override(Config(), after, key)
+
+
+@pytest.fixture(scope="module")
+def new_run() -> Config:
+    return compose_config(CONFIGS, ["model=rnn"])
+
+
+FEWER = settings(max_examples=settings.default.max_examples // 2)  # Hydra takes 0.1 s to compose
+
+
+@FEWER
+@given(st.sampled_from(["", "+", "++", "~"]), KEYS, TEXTS | NUMBERS | VALUES.map(json.dumps))
+def test_any_override_of_a_new_run(new_run: Config, sign: str, key: str, value: str) -> None:
+    after = answered(lambda: compose_config(CONFIGS, ["model=rnn", f"{sign}{key}={value}"]))
+    check_override(new_run, after, key)
+
+
+# --- Values of the right type are held exactly, or refused by the rule of their field ---
+
+
+def kinds(section: object, prefix: str = "") -> Iterator[tuple[str, tuple[type, ...]]]:
+    hints = get_type_hints(type(section))
+    for entry in fields(section):
+        value = getattr(section, entry.name)
+        if is_dataclass(value):
+            yield from kinds(value, f"{prefix}{entry.name}.")
+        else:
+            yield prefix + entry.name, get_args(hints[entry.name]) or (hints[entry.name],)
+
+
+# The types of each option.
+KINDS = dict(kinds(Config(model=RNNConfig()))) | dict(kinds(Config()))
+OF_KIND = {
+    int: st.integers(-2, 12) | st.integers(-(2**63) + 1, 2**63 - 1),
+    float: st.floats(-1, 2) | st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
+    str: st.text(st.characters().filter(str.isprintable), max_size=8).filter(
+        lambda text: "\\" not in text and "${" not in text and text != "???"
+    ),
+    type(None): st.none(),
+}
+
+
+@st.composite
+def settings_of(draw: st.DrawFn, model: type[ModelConfig]) -> tuple[str, object]:
+    key = draw(st.sampled_from([key for key in known_keys(model) if key in KINDS]))
+    return key, draw(OF_KIND[draw(st.sampled_from(KINDS[key]))])
+
+
+def replaced(section: Any, key: str, value: object) -> Any:
+    """The dataclass with the value put in by hand."""
+    name, _, rest = key.partition(".")
+    return replace(
+        section, **{name: replaced(getattr(section, name), rest, value)} if rest else {name: value}
+    )
+
+
+def check_exact(before: Config, compose: Callable[[str], Config], key: str, value: object) -> None:
     try:
-        compose_config(CONFIGS, ["model=rnn", f"{sign}{key}={value}"])
+        expected = repr(replaced(before, key, value))
     except UserError as error:
-        assert str(error)
+        expected = f"error: {error}\n"
+        assert names(key, expected)
+    found = answered(lambda: compose(f"{key}={json.dumps(value, ensure_ascii=False)}"))
+    assert (found if isinstance(found, str) else repr(found)) == expected
+
+
+@given(settings_of(TransformerConfig))
+def test_a_saved_config_with_a_value(run: Path, setting: tuple[str, object]) -> None:
+    check_exact(Config(), lambda override: load_config(run / "saved.yaml", [override]), *setting)
+
+
+@FEWER
+@given(settings_of(RNNConfig))
+def test_a_new_run_with_a_value(new_run: Config, setting: tuple[str, object]) -> None:
+    def compose(override: str) -> Config:
+        return compose_config(CONFIGS, ["model=rnn", override])
+
+    check_exact(new_run, compose, *setting)
 
 
 PARTS = st.sampled_from(
@@ -196,6 +320,9 @@ def test_a_section_is_no_value(run: Path, text: str, section: str, value: object
         ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
         ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
         ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
+        ("~training.seed", "training.seed cannot be taken away: give it another value"),
+        ("training.seed=", "training.seed must be a whole number, but is ''"),
+        ("model.attention=dot", "model.attention must be a section with options of its own"),
         ("~model", "model must have a value, such as model=rnn"),
         ("data.tokenizer=${training}", "unknown key data.tokenizer.seed"),
         ("training.seed=${runs}", "training.seed must be a whole number, but is 'runs'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -13,6 +14,8 @@ from nmt.config import DataConfig, UserError, one_of, require
 from nmt.data.files import read_lines
 from nmt.data.readers import Pair
 from nmt.data.sources import Origin, find_origins
+
+log = logging.getLogger(__name__)
 
 Reader = Callable[[Counter[str]], Iterator[Pair]]
 Alignment = list[tuple[int, int]]  # source word, target word
@@ -42,6 +45,8 @@ class Corpus(NamedTuple):
 def load_corpus(config: DataConfig) -> Corpus:
     """Validation and test are read, training pairs only where some must be held out."""
     origins = find_origins(config)
+    for name, origin in origins.items():
+        tell(name, origin)
     train, held = hold_out(origins, config.hold_out)
     for name in ("validation", "test"):
         if name not in held:
@@ -58,12 +63,20 @@ def read_split(config: DataConfig, split: str) -> Split:
     """All of train, validation or test, in memory."""
     one_of("split", split, ("train", "validation", "test"))
     origins = find_origins(config)
-    if split != "train" and split in origins:
-        return read_whole(origins[split])
+    name = split if split in origins else "train"  # some of it is held out
+    tell(name, origins[name])
+    if name != "train":
+        return read_whole(origins[name])
     train, held = hold_out(origins, config.hold_out)
     if split in held:
         return held[split]
-    return with_alignments(list(islice(train(Counter()), config.limit)), origins["train"])
+    pairs = list(islice(train(Counter()), config.limit))
+    return with_alignments(pairs, origins["train"], is_whole=not held and config.limit is None)
+
+
+def tell(split: str, origin: Origin) -> None:
+    """Which files are read, for whoever did not write the config: it may have come with a run."""
+    log.info("%s: reading %s", split, origin.name)
 
 
 def read_whole(origin: Origin) -> Split:
@@ -76,15 +89,16 @@ def split_of(pairs: list[Pair], alignments: list[Alignment] | None = None) -> Sp
     return Split([source for source, _ in pairs], [target for _, target in pairs], alignments)
 
 
-def with_alignments(pairs: list[Pair], origin: Origin) -> Split:
+def with_alignments(pairs: list[Pair], origin: Origin, *, is_whole: bool = True) -> Split:
+    """The pairs with their alignments; where they are only the first of a file, so are those."""
     if origin.alignments is None:
         return split_of(pairs)
-    alignments = list(islice(read_alignments(origin.alignments), len(pairs)))
+    alignments = list(read_alignments(origin.alignments))
     require(
-        len(alignments) == len(pairs),
+        len(alignments) == len(pairs) or (len(alignments) > len(pairs) and not is_whole),
         f"{origin.alignments} has {len(alignments)} lines for {len(pairs)} sentence pairs",
     )
-    return split_of(pairs, alignments)
+    return split_of(pairs, alignments[: len(pairs)])
 
 
 def read_alignments(path: Path) -> Iterator[Alignment]:

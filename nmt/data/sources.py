@@ -99,7 +99,9 @@ def file_origin(
         return chain.from_iterable(read_pairs(part, sides, counts) for part in parts)
 
     paths = tuple(chain.from_iterable(parts))
-    return Origin(" and ".join(map(str, paths[:2])), read, paths, alignments=alignments)
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+    name = " and ".join(map(str, paths[:2])) + more
+    return Origin(name, read, paths, alignments=alignments)
 
 
 def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil
@@ -10,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from nmt.config import PAD, DecodingConfig
+from nmt.config import PAD, DecodingConfig, UserError
 from nmt.decoding.beam import Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.search import Constraint, search
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
+
+log = logging.getLogger(__name__)
 
 # Demands on the sentences of these indices, together in a batch.
 Constrain = Callable[[Sequence[int]], Constraint]
@@ -32,15 +35,17 @@ def translate_ids(
     """Up to `n_best` different hypotheses of each sentence, best first; of samples all `n_best`.
 
     Sentences are ids that end in EOS. `progress` is told, batch by batch, how many more are done.
+    A batch for which a GPU has not the memory is halved.
     """
     drawn = config.strategy != "beam"
     hypotheses = n_best if drawn else config.beam_size
-    found: list[list[Hypothesis]] = [[] for _ in sources]
-    with evaluating(predictor), torch.inference_mode():
-        for batch in batches(sources, config.batch_tokens // hypotheses):
-            chosen = [sources[index] for index in batch]
-            limits = [longest_translation(source, config) for source in chosen]
-            searched = search(
+
+    def attempt(batch: Sequence[int]) -> list[list[Hypothesis]] | None:
+        """None where the memory is not enough."""
+        chosen = [sources[index] for index in batch]
+        limits = [longest_translation(source, config) for source in chosen]
+        try:
+            return search(
                 predictor,
                 pad(chosen).to(predictor.device),
                 limits,
@@ -49,11 +54,38 @@ def translate_ids(
                 n_best=1 if drawn else min(n_best, config.beam_size // config.groups),
                 constraint=None if constrain is None else constrain(batch),
             )
+        except torch.cuda.OutOfMemoryError:
+            return None
+
+    found: list[list[Hypothesis]] = [[] for _ in sources]
+    waiting = list(batches(sources, config.batch_tokens // hypotheses))[::-1]
+    with evaluating(predictor), torch.inference_mode():
+        while waiting:
+            batch = waiting.pop()
+            searched = attempt(batch)
+            if searched is None:
+                # Here, where no exception holds on to what did not fit.
+                torch.cuda.empty_cache()
+                waiting += halved(batch, predictor.device)
+                continue
             for index, best in zip(batch, searched, strict=True):
                 found[index] = best if drawn else distinct(best)[:n_best]
             if progress is not None:
                 progress(len(batch))
     return found
+
+
+def halved(batch: list[int], device: torch.device) -> list[list[int]]:
+    """The two halves of a batch that does not fit, the second first."""
+    if len(batch) == 1:
+        raise UserError(
+            f"{device} has not the memory to translate a sentence: a shorter one or a smaller "
+            "decoding.beam_size would need less"
+        )
+    told = "%s has not the memory to translate %d sentences at once: they are halved; a lower "
+    log.warning(told + "decoding.batch_tokens would be faster", device, len(batch))
+    middle = len(batch) // 2
+    return [batch[middle:], batch[:middle]]
 
 
 def pick_strategy(

@@ -19,6 +19,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Collection, Sequence
+from os.path import exists
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def check_name(config: Config) -> None:
     """Raises `UserError` where a run of the name that was given exists already."""
     run = Path(config.runs, config.name or "")
     require(
-        config.name is None or not run.exists(),
+        config.name is None or not exists(run),
         f"the run directory {run} exists already; resume={run} continues it, "
         "another name=... starts a new one",
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from nmt.config import TrainingConfig
+from nmt.config import TrainingConfig, UserError
 
 
 class Memory(NamedTuple):
@@ -19,6 +19,12 @@ class Memory(NamedTuple):
     step: Tensor  # () updates so far
     exp_avg: Tensor  # of the gradient, in its shape
     exp_avg_sq: Tensor  # of its square
+
+
+def zeros(like: Tensor) -> Memory:
+    return Memory(
+        torch.zeros((), device=like.device), torch.zeros_like(like), torch.zeros_like(like)
+    )
 
 
 class Adam:
@@ -33,13 +39,12 @@ class Adam:
         self.config = config
         self.matrices = [parameter for parameter in learnt if parameter.dim() > 1]
         self.parameters = self.matrices + [each for each in learnt if each.dim() <= 1]
-        self.memory = [
-            Memory(
-                torch.zeros((), device=each.device),
-                *(torch.zeros_like(each.detach()) for _ in range(2)),
-            )
-            for each in self.parameters
-        ]
+        try:
+            self.memory = [zeros(parameter.detach()) for parameter in self.parameters]
+        except torch.cuda.OutOfMemoryError as error:
+            raise UserError(
+                "the GPU has not the memory for the optimizer: a smaller model would need less"
+            ) from error
 
     @torch.no_grad()
     def step(self, rate: float, skip: Tensor) -> None:

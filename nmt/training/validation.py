@@ -14,7 +14,7 @@ from nmt.config import PAD, Config
 from nmt.data.batch import collate
 from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
-from nmt.decoding.translate import evaluating
+from nmt.decoding.translate import batches, evaluating
 from nmt.evaluation.report import evaluate
 from nmt.training.progress import perplexity
 from nmt.training.report import Examples
@@ -65,11 +65,11 @@ class Validator:
         """Negative log-likelihood, nats a piece."""
         sources = self.tokenizers.source.encode_many(self.split.source)
         targets = self.tokenizers.target.encode_many(self.split.target)
-        order = sorted(range(len(sources)), key=lambda row: len(targets[row]))
+        longer = [max(pair, key=len) for pair in zip(sources, targets, strict=True)]
         total, count = torch.zeros((), device=self.updater.model.device), 0
         with evaluating(self.updater.model):
-            for start in range(0, len(order), 64):
-                rows = order[start : start + 64]
+            # No larger than those of training, so that there is the memory for them.
+            for rows in batches(longer, self.updater.config.batch_tokens):
                 batch = collate([sources[row] for row in rows], [targets[row] for row in rows])
                 total += self.updater.loss(batch)[1]
                 count += int((batch.labels != PAD).sum())

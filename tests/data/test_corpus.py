@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -156,19 +157,52 @@ class TestDemo:
 
     @pytest.mark.parametrize(
         "content, message",
-        [("0-0\n", "1 lines for 3 sentence pairs"), ("\n0:1\n\n", "line 2 is not an alignment")],
+        [
+            ("0-0\n", "1 lines for 3 sentence pairs"),
+            ("0-0\n" * 4, "4 lines for 3 sentence pairs"),
+            ("\n0:1\n\n", "line 2 is not an alignment"),
+        ],
     )
-    def test_bad_alignments(self, tmp_path, content, message):
-        for name in ("train", "val", "test"):
-            texts(tmp_path, name, FEW)
-        (tmp_path / "test.align").write_text(content)
+    @pytest.mark.parametrize("name", ["test", "train"])
+    def test_bad_alignments(self, tmp_path, name, content, message):
+        for split in ("train", "val", "test"):
+            texts(tmp_path, split, FEW)
+        (tmp_path / f"{name}.align").write_text(content)
         with pytest.raises(UserError, match=message):
-            read_split(DataConfig(path=str(tmp_path)), "test")
+            read_split(DataConfig(path=str(tmp_path)), name)
+
+    def test_the_first_alignments_for_the_first_pairs(self, tmp_path):
+        texts(tmp_path, "train", TRAIN)
+        (tmp_path / "train.align").write_text("0-0\n" * 98 + "1-1\n" * 2)
+        for knobs, count in (({"hold_out": 1}, 98), ({"limit": 3}, 3)):
+            split = read_split(DataConfig(path=str(tmp_path), **knobs), "train")
+            assert split.alignments == [[(0, 0)]] * count and len(split.source) == count
 
     def test_an_installed_package_has_none(self, tmp_path, monkeypatch):
         monkeypatch.setattr("nmt.data.sources.DEMO", tmp_path / "demo")
         with pytest.raises(UserError, match="the demo corpus is not at .*data.path=FOLDER"):
             load_corpus(DataConfig())
+
+
+def test_the_files_that_are_read_are_told(tmp_path, caplog):
+    """A run from a stranger names the files that an evaluation of it reads."""
+    for name in ("train", "val", "test"):
+        texts(tmp_path, name, TRAIN)
+    said = {
+        split: f"{split}: reading {tmp_path}/{name}.en and {tmp_path}/{name}.de"
+        for split, name in (("train", "train"), ("validation", "val"), ("test", "test"))
+    }
+    caplog.set_level(logging.INFO, logger="nmt")
+    read_split(copy(tmp_path), "test")
+    assert caplog.messages == [said["test"]]
+    caplog.clear()
+    load_corpus(copy(tmp_path))
+    assert caplog.messages == list(said.values())
+    caplog.clear()
+    (tmp_path / "test.en").unlink()
+    (tmp_path / "test.de").unlink()
+    read_split(copy(tmp_path), "test")
+    assert caplog.messages == [said["train"]], "of which some is held out"
 
 
 def test_an_unknown_split(tmp_path):

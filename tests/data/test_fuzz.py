@@ -6,31 +6,29 @@ NMT_EXAMPLES=10000 searches longer.
 from __future__ import annotations
 
 import gzip
-import io
-import json
 import lzma
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
-import pyarrow as pa
-import pyarrow.parquet as parquet
 import pytest
+from fuzzing import (
+    DOCUMENTS,
+    EN_DE,
+    FORMATS,
+    JSON_LINES,
+    TABLES,
+    complaint,
+    count_lines,
+    counted,
+    damaged,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import DataConfig, UserError
-from nmt.data.cleaning import REASONS, clean
-from nmt.data.corpus import Corpus, Split
+from nmt.config import UserError
 from nmt.data.files import byte_blocks, read_lines
-from nmt.data.readers import Languages, Pair, one_line, read_pairs
-
-EN_DE = Languages("en", "de")
-NOTHING = Split([], [], None)
-NASTY = "\x00\t\n\x0b\x0c\r\x1c\x85\u2028\u2029\ufeff\u200b\u202e\ud800\udfff\ufffe\U0001f600 ,"
+from nmt.data.readers import Pair, read_pairs
 
 
 @pytest.fixture(scope="module")
@@ -39,111 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pairs_of(paths: list[Path]) -> tuple[list[Pair], Counter[str]]:
-    """What is read from files and kept; and that the counts add up to what was read."""
-    read: list[Pair] = []
-
-    def stream(counts: Counter[str]) -> Any:
-        for pair in read_pairs(tuple(paths), EN_DE, counts):
-            read.append(pair)
-            yield pair
-
-    counts: Counter[str] = Counter()
-    kept = list(clean(Corpus(stream, NOTHING, NOTHING, ""), DataConfig(), counts))
-    assert counts["read"] == len(read) + counts["language"]
-    assert counts["read"] == len(kept) + sum(counts[reason] for reason in REASONS)
-    for text in (text for pair in read for text in pair):
-        assert len(text.splitlines()) <= 1
-        assert text.encode("utf-8").decode("utf-8") == text
-    return read, counts
-
-
-def complaint(error: UserError, paths: list[Path]) -> str:
-    message = str(error)
-    assert len(message.splitlines()) == 1 and len(message) < 1000
-    assert any(str(path) in message for path in paths)
-    return message
-
-
-# --- What each format can hold is read as it is ---
-
-
-def texts(without: str = "", surrogates: bool = False) -> st.SearchStrategy[str]:
-    characters = st.characters(exclude_categories=() if surrogates else ("Cs",)) | st.sampled_from(
-        [c for c in NASTY if surrogates or not "\ud800" <= c <= "\udfff"]
-    )
-    return st.text(characters.filter(lambda c: c not in without), max_size=20)
-
-
-def is_xml(character: str) -> bool:
-    return character in "\t\n" or (character >= " " and character not in "\ufffe\uffff")
-
-
-class Format(NamedTuple):
-    texts: st.SearchStrategy[str]  # what it can hold
-    write: Callable[[list[Pair]], list[bytes]]  # a file, or two
-    count: Callable[[bytes], int]  # of the pairs in a file
-    given: Callable[[str], str] = one_line  # what is read of a text
-
-
-def tsv(pairs: list[Pair]) -> list[bytes]:
-    return ["".join(f"{a}\t{b}\n" for a, b in pairs).encode()]
-
-
-def aligned(pairs: list[Pair]) -> list[bytes]:
-    return ["".join(f"{pair[side]}\n" for pair in pairs).encode() for side in (0, 1)]
-
-
-def json_lines(pairs: list[Pair]) -> list[bytes]:
-    return ["\n".join(json.dumps(dict(zip(EN_DE, pair, strict=True))) for pair in pairs).encode()]
-
-
-def tmx(pairs: list[Pair]) -> list[bytes]:
-    def variant(language: str, text: str) -> str:
-        return f'<tuv xml:lang="{language}"><seg>{escape(text)}</seg></tuv>'
-
-    units = "\n".join(f"<tu>{variant('en', a)}{variant('de-AT', b)}</tu>" for a, b in pairs)
-    return [f"<tmx><header/><body>\n{units}</body></tmx>".encode()]
-
-
-def parquet_file(pairs: list[Pair]) -> list[bytes]:
-    rows = [{"translation": dict(zip(EN_DE, pair, strict=True))} for pair in pairs]
-    struct = pa.struct([("en", pa.string()), ("de", pa.string())])
-    return [parquet_bytes(pa.Table.from_pylist(rows, pa.schema([("translation", struct)])))]
-
-
-def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
-    file = io.BytesIO()
-    parquet.write_table(table, file, **options)
-    return file.getvalue()
-
-
-def count_lines(data: bytes) -> int:
-    return data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
-
-
-def count_rows(data: bytes) -> int:
-    return sum(1 for line in data.decode("utf-8-sig").split("\n") if line.strip())
-
-
-def count_units(data: bytes) -> int:
-    root = ElementTree.fromstring(data)
-    return sum(1 for element in root.iter() if element.tag.split("}")[-1] == "tu")
-
-
-FORMATS = {
-    ".tsv": Format(texts(without="\t\n\r\ufeff"), tsv, count_lines),
-    ".txt": Format(texts(without="\n\r\ufeff"), aligned, count_lines),
-    ".jsonl": Format(texts(surrogates=True), json_lines, count_rows),
-    ".tmx": Format(
-        texts().map(lambda text: "".join(filter(is_xml, text))),
-        tmx,
-        count_units,
-        lambda text: one_line(" ".join(text.split())),
-    ),
-    ".parquet": Format(
-        texts(), parquet_file, lambda data: parquet.read_metadata(io.BytesIO(data)).num_rows
-    ),
-}
+    return counted(partial(read_pairs, tuple(paths), EN_DE))
 
 
 def write(folder: Path, suffix: str, contents: list[bytes]) -> list[Path]:
@@ -167,25 +61,6 @@ def test_every_pair_is_read(folder: Path, suffix: str, data: st.DataObject) -> N
     assert pairs_of(paths)[0] == [tuple(map(kind.given, pair)) for pair in pairs]
 
 
-# --- Whatever stands in a file, nothing is lost in silence ---
-
-BYTES = [b"\n", b"\t", b"\xff", b"\xef\xbb\xbf", b"\r", b'"', b"\\ud800", b"\x00", b"<", b">", b"&"]
-
-
-@st.composite
-def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """`content` with some parts cut out, doubled or put in."""
-    for _ in range(draw(st.integers(0, 4))):
-        start, stop = sorted(draw(st.tuples(*[st.integers(0, len(content))] * 2)))
-        put = draw(
-            st.sampled_from(BYTES) | st.binary(max_size=4) | st.just(content[start:stop] * 2)
-        )
-        if draw(st.booleans()):
-            stop = min(stop, start + len(put))
-        content = content[:start] + put + content[stop:]
-    return content
-
-
 def check(folder: Path, suffix: str, contents: list[bytes]) -> None:
     paths = write(folder, suffix, contents)
     try:
@@ -204,105 +79,19 @@ def test_a_damaged_file(folder: Path, suffix: str, data: st.DataObject) -> None:
     check(folder, suffix, [data.draw(damaged(content)) for content in kind.write(pairs)])
 
 
-KEYS = st.sampled_from(["en", "de", "translation", "x"])
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | texts(surrogates=True)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
-    max_leaves=8,
-)
-ROWS = st.fixed_dictionaries({"en": texts(), "de": texts()}, optional={"x": VALUES})
-JSON = st.one_of(
-    (ROWS | VALUES | st.builds(dict, translation=ROWS)).map(json.dumps),
-    st.sampled_from(
-        ["", " ", "[" * 10_000, '{"en":' * 10_000, "9" * 5000, '{"en": "a", "en": ""}']
-    ),
-)
+@given(JSON_LINES)
+def test_any_json(folder: Path, content: bytes) -> None:
+    check(folder, ".jsonl", [content])
 
 
-@given(st.lists(JSON, max_size=4))
-def test_any_json(folder: Path, lines: list[str]) -> None:
-    check(folder, ".jsonl", ["\n".join(lines).encode()])
+@given(DOCUMENTS)
+def test_any_tmx(folder: Path, content: bytes) -> None:
+    check(folder, ".tmx", [content])
 
 
-NAMES = ["tmx", "body", "tu", "tuv", "seg", "ph", "bpt", "sub", "hi", "prop", "t:tu"]
-INLINE = st.sampled_from(
-    [
-        "a",
-        " b\n",
-        "&amp;",
-        "&#x2028;",
-        "&#0;",
-        "&auml;",
-        "<!-- - -->",
-        "<![CDATA[<]]>",
-        "<?p?>",
-        "\x00",
-    ]
-)
-
-
-def element(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    attributes = st.sampled_from(["", ' xml:lang="en"', ' lang="DE_at"', ' xmlns:t="t"'])
-    content = st.lists(inner, max_size=3).map("".join)
-    return st.builds("<{0}{1}>{2}</{0}>".format, st.sampled_from(NAMES), attributes, content)
-
-
-SEGMENTS = st.recursive(INLINE, element, max_leaves=4)
-VARIANTS = st.builds(
-    "<tuv{}><seg>{}</seg></tuv>".format,
-    st.sampled_from([' xml:lang="en"', ' lang="de"', ' xml:lang="de-CH"', ' xml:lang="fr"', ""]),
-    SEGMENTS,
-)
-UNITS = st.lists(VARIANTS | SEGMENTS, max_size=4).map(lambda inner: f"<tu>{''.join(inner)}</tu>")
-HEADS = st.sampled_from(
-    [
-        "",
-        "<?xml version='1.0'?>",
-        "<!DOCTYPE tmx SYSTEM 'x.dtd'>",
-        "<!DOCTYPE tmx [<!ENTITY a 'b'>]>",
-        *(f"<?xml version='1.0' encoding='{name}'?>" for name in ("utf-16", "big5", "koi8-r", "x")),
-    ]
-)
-
-
-@given(
-    HEADS, st.lists(UNITS | SEGMENTS, max_size=4), st.sampled_from(["utf-8", "utf-16", "koi8-r"])
-)
-def test_any_tmx(folder: Path, head: str, units: list[str], encoding: str) -> None:
-    document = f"{head}<tmx xmlns:t='t'><body>{''.join(units)}</body></tmx>"
-    check(folder, ".tmx", [document.encode(encoding)])
-
-
-COLUMNS = {
-    "text": pa.array(["a", "b\n", "\x00"]),
-    "null text": pa.array(["a", None, "c"]),
-    "large": pa.array(["a", "b", "c"], pa.large_string()),
-    "coded": pa.array(["a", "b", "a"]).dictionary_encode(),
-    "bytes": pa.array([b"a", b"\xff", b""]),
-    "numbers": pa.array([1, 2, 3]),
-    "nothing": pa.nulls(3),
-    "lists": pa.array([["a"], [], None]),
-    "pairs": pa.array([{"en": "a", "de": "b"}] * 3),
-    "half pairs": pa.array([{"en": "a"}, None, {"en": None}]),
-    "no rows": pa.array([], pa.string()),
-}
-
-
-@given(
-    st.dictionaries(KEYS, st.sampled_from(sorted(COLUMNS)), min_size=1),
-    st.sampled_from(["none", "snappy", "gzip", "zstd"]),
-    st.data(),
-)
-def test_any_parquet(folder: Path, names: dict[str, str], codec: str, data: st.DataObject) -> None:
-    arrays = {key: COLUMNS[name] for key, name in names.items()}
-    rows = min(map(len, arrays.values()))
-    table = pa.table({key: array[:rows] for key, array in arrays.items()})
-    content = parquet_bytes(table, compression=codec, row_group_size=2)
-    check(folder, ".parquet", [data.draw(damaged(content))])
-
-
-# --- Archives ---
+@given(TABLES.flatmap(damaged))
+def test_any_parquet(folder: Path, content: bytes) -> None:
+    check(folder, ".parquet", [content])
 
 
 @st.composite

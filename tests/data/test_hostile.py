@@ -102,6 +102,7 @@ class TestTexts:
         "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg\th": "a b c d e f g h",
         "a\x00b\x7f": "a b ",
         "\ud83d x \udfff": "\ufffd x \ufffd",
+        "\ud83d\ude00": "\U0001f600",
         "\u200bא\u202e\u00a0\ufeff\U0001f600": "\u200bא\u202e\u00a0\ufeff\U0001f600",
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from nmt.config import BOS, EOS, PAD, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
-from nmt.decoding import translate_ids
+from nmt.config import (
+    BOS,
+    EOS,
+    PAD,
+    AttentionConfig,
+    DecodingConfig,
+    RNNConfig,
+    TransformerConfig,
+    UserError,
+)
+from nmt.decoding import translate, translate_ids
 from nmt.decoding.beam import Penalties
 from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import batches, evaluating
@@ -206,3 +216,44 @@ def test_batches_hold_every_sentence_once_within_the_bound() -> None:
     for batch in found:
         padded = len(batch) * max(len(sources[index]) for index in batch)
         assert padded <= 20 or len(batch) == 1
+
+
+class Small:
+    """A device with memory for the search of so many sentences."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+        self.rows, self.search, self.seen = rows, translate.search, list[int]()
+        monkeypatch.setattr(translate, "search", self)
+
+    def __call__(
+        self, predictor: Seq2Seq, sources: torch.Tensor, *args: Any, **options: Any
+    ) -> Any:
+        self.seen.append(len(sources))
+        if len(sources) > self.rows:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return self.search(predictor, sources, *args, **options)
+
+
+@pytest.mark.parametrize("strategy", ["beam", "sample"])
+def test_what_does_not_fit_is_halved(
+    model: Seq2Seq,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    strategy: str,
+) -> None:
+    config = replace(CONFIG, strategy=strategy, batch_tokens=10**4)
+    sources = sentences(7)
+    expected = translate_ids(model, sources, config)
+    small, told = Small(monkeypatch, rows=2), list[int]()
+    with caplog.at_level(logging.WARNING):
+        found = translate_ids(model, sources, config, told.append)
+    assert small.seen == [7, 3, 1, 2, 4, 2, 2] and sum(told) == 7
+    assert "cpu has not the memory to translate 7 sentences at once: they are halved" in caplog.text
+    for mine, theirs in zip(found, expected, strict=True):
+        assert [each.tokens for each in mine] == [each.tokens for each in theirs]
+
+
+def test_a_sentence_that_does_not_fit(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
+    Small(monkeypatch, rows=0)
+    with pytest.raises(UserError, match="cpu has not the memory to translate a sentence: a short"):
+        translate_ids(model, sentences(3), CONFIG)

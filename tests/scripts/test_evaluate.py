@@ -90,9 +90,13 @@ def run(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> Path:
     return folder
 
 
-def test_a_run_and_its_translations_have_the_same_scores(run: Path, tmp_path: Path) -> None:
+def test_a_run_and_its_translations_have_the_same_scores(
+    run: Path, corpus: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "translated.de"
-    found = result(run, "--device", "cpu", "--beam-size", "2", "--output", output)
+    done = command(run, "--device", "cpu", "--beam-size", "2", "--output", output, "--json")
+    assert done.stderr.endswith(f" test: reading {corpus}/test.en and {corpus}/test.de\n")
+    found = json.loads(done.stdout)
     lines = output.read_text(encoding="utf-8").split("\n")
     assert len(lines) == len(SOURCE) + 1
     assert lines[1] == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from nmt.data.encoded import Prepared
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import (
+    check_name,
     checkpoints,
     create_run,
     find_checkpoint,
@@ -99,6 +101,23 @@ def test_runs_without_a_name_are_numbered(make_config: MakeConfig, prepared: Pre
     models = ("rnn", "rnn", "transformer", "rnn")
     names = [create_run(make_config(model), prepared.tokenizers).name for model in models]
     assert names == ["tiny-rnn", "tiny-rnn-2", "tiny-transformer", "tiny-rnn-3"]
+
+
+@pytest.mark.parametrize("letter", ["x", "ä"])
+def test_the_longest_name(make_config: MakeConfig, prepared: Prepared, letter: str) -> None:
+    name = letter * (200 // len(letter.encode()))
+    assert create_run(make_config(name=name), prepared.tokenizers).name == name
+    config = make_config()
+    config.data = dataclasses.replace(config.data, name=name)
+    for _ in range(2):
+        assert create_run(config, prepared.tokenizers).name.startswith(f"{name}-transformer")
+
+
+def test_a_folder_of_runs_that_cannot_be(make_config: MakeConfig, prepared: Prepared) -> None:
+    config = dataclasses.replace(make_config(name="run"), runs="x" * 5000)
+    check_name(config)
+    with pytest.raises(UserError, match="cannot be written: File name too long"):
+        create_run(config, prepared.tokenizers)
 
 
 def test_a_name_that_another_process_took_first(

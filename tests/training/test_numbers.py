@@ -23,6 +23,7 @@ from nmt.training.checkpoint import find_checkpoint, load_run, load_training
 from nmt.training.launch import train
 from nmt.training.recovery import largest_batch
 from nmt.training.update import Updater
+from nmt.training.validation import Validator
 
 MakeConfig = Callable[..., Config]
 V = 300
@@ -178,6 +179,20 @@ def test_none_is_larger_than_the_largest(prepared: Prepared, batch_tokens: int) 
     for rows in plan_batches(source, target, batch_tokens, 1, 0):
         assert len(rows) * int(source[rows].max()) * int(target[rows].max() + 1) <= size
     assert np.prod(largest.source.shape) <= max(batch_tokens, source.max())
+
+
+def test_a_validation_has_no_larger_batches_than_training(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, prepared: Prepared
+) -> None:
+    config = make_config(batch_tokens=60)
+    vocabularies = (prepared.tokenizers.source.size, prepared.tokenizers.target.size)
+    made = Updater(build_model(config.model, *vocabularies), config.training)
+    loss, seen = made.loss, list[Batch]()
+    monkeypatch.setattr(made, "loss", lambda batch: seen.append(batch) or loss(batch))
+    Validator(config, prepared, made).loss()
+    assert sum(len(batch.source) for batch in seen) == len(prepared.validation.source)
+    sizes = [max(batch.source.numel(), batch.labels.numel()) for batch in seen]
+    assert 40 < max(sizes) <= 60
 
 
 class Small:

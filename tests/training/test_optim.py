@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.config import TrainingConfig, TransformerConfig
+from nmt.config import TrainingConfig, TransformerConfig, UserError
 from nmt.models import build_model
 from nmt.training.optim import Adam, learning_rate
 
@@ -131,3 +131,12 @@ def test_what_does_not_fit_is_not_taken_over(spoilt: str) -> None:
             saved[0]["average"] = saved[0].pop("exp_avg")
     with pytest.raises(ValueError, match="the optimizer's memory"):
         made.load(saved)
+
+
+def test_a_gpu_that_has_not_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(like: torch.Tensor) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "zeros_like", fail)
+    with pytest.raises(UserError, match="not the memory for the optimizer: a smaller model"):
+        Adam(nn.Linear(3, 2), TrainingConfig())

@@ -22,6 +22,7 @@ from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run, load
 from nmt.training.launch import Summary, train
 from nmt.training.progress import Progress
 from nmt.training.report import Report
+from nmt.training.validation import Validation, Validator
 
 MakeConfig = Callable[..., Config]
 Records = list[dict[str, Any]]
@@ -167,6 +168,34 @@ def test_the_last_state_is_validated_and_saved(make_config: MakeConfig) -> None:
     run = train(make_config(max_steps=7, validate_every=3)).run
     assert [record["step"] for record in records(run, "validation")] == [3, 6, 7]
     assert find_checkpoint(Path(run), "last").name == "00000007"
+
+
+@pytest.mark.parametrize(
+    ("knobs", "steps"),
+    [
+        ({"max_steps": 8, "validate_every": 4}, [4, 8]),  # the last for two reasons
+        ({"max_steps": 7, "validate_every": 3, "keep": 1}, [3, 6, 7]),
+        ({"max_steps": None, "patience": 1, "validate_every": 2}, [2, 4]),
+    ],
+)
+def test_a_due_validation_is_made_once(
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    knobs: dict[str, Any],
+    steps: list[int],
+) -> None:
+    validate, made = Validator.__call__, list[int]()
+
+    def counted(self: Validator, *arguments: Any) -> Validation:
+        made.append(1)
+        assert len(made) <= len(steps), "it would go on for ever"
+        found = validate(self, *arguments)
+        return found._replace(metrics={**found.metrics, "bleu": 0.0})
+
+    monkeypatch.setattr(Validator, "__call__", counted)
+    run = train(make_config(**knobs)).run
+    resumed(run)
+    assert [record["step"] for record in records(run, "validation")] == steps
 
 
 def test_old_checkpoints_are_removed(make_config: MakeConfig) -> None:
