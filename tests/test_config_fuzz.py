@@ -94,10 +94,11 @@ def answered(compose: Callable[[], Config]) -> Config | str:
         return made[0]
     message = said.getvalue()
     assert status == 2 and message.startswith("error: ") and message.endswith("\n")
-    assert len(message.splitlines()) == 1 and not TECHNICAL.search(message)
+    assert len(message.splitlines()) == 1 and not TECHNICAL.search(QUOTED.sub("", message))
     return message
 
 
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # what the user wrote
 # Words of tracebacks and of the libraries.
 TECHNICAL = re.compile(
     r"Traceback|File \"|Error\b|Exception|\wConfig\b|omegaconf|[Hh]ydra|<class| at 0x|NoneType"
