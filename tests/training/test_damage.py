@@ -105,6 +105,17 @@ def test_no_sound_checkpoint_is_left(run: Path) -> None:
     assert before == ((run / "config.yaml").read_bytes(), (run / "metrics.jsonl").read_bytes())
 
 
+def test_a_run_of_an_earlier_version(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for file in run.rglob(CHECKSUMS):
+        file.unlink()
+    told = "checksums.json is missing: it was lost, or an earlier version of this program, which "
+    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; such a run is to be"):
+        load_run(run, device="cpu")
+    with pytest.raises(UserError, match="cannot go on: none of its checkpoints is sound"):
+        resumed(run)
+    assert caplog.text.count(told) == 2
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_tokenizer_is_refused(run: Path, damage: str) -> None:
     DAMAGES[damage](run / "tokenizer.model")
