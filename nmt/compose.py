@@ -28,12 +28,8 @@ from nmt.config import (
     DecodingConfig,
     ModelConfig,
     TrainingConfig,
-    UserError,
-    one_of,
-    printable,
-    require,
-    suggestion,
 )
+from nmt.errors import UserError, one_of, printable, require, suggestion
 from nmt.plain_yaml import read_sections
 
 

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 
 from nmt.cli import guarded
 from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
-from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig
+from nmt.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECRET = "of-the-environment"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from nmt.config import UserError
+from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 

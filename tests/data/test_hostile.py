@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from nmt.config import DataConfig, UserError
+from nmt.config import DataConfig
 from nmt.data.corpus import load_corpus
 from nmt.data.files import LONGEST, byte_blocks, read_lines
 from nmt.data.readers import Languages, Pair, read_pairs
+from nmt.errors import UserError
 
 EN_DE = Languages("en", "de")
 PACK = {".gz": gzip.compress, ".xz": lzma.compress}

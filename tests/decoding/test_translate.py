@@ -17,11 +17,11 @@ from nmt.config import (
     DecodingConfig,
     RNNConfig,
     TransformerConfig,
-    UserError,
 )
 from nmt.decoding import translate, translate_ids
 from nmt.decoding.beam import Penalties
 from nmt.decoding.translate import batches, evaluating
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
 

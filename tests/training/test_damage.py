@@ -18,8 +18,9 @@ import pytest
 import torch
 
 from nmt.compose import load_config
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError
 from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run
 from nmt.training.files import CHECKSUMS
 from nmt.training.launch import train

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.training.files import (
     CHECKSUMS,
     check_inside,
