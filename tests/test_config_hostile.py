@@ -83,14 +83,16 @@ def test_a_section_is_no_value(tmp_path: Path, text: str, section: str, value: o
 @pytest.mark.parametrize(
     "override, message",
     [
-        ("training=null", "the overrides cannot be read: Config group override must be"),
-        ("training=3", "the overrides cannot be read: Config group override must be"),
+        ("training=null", "the overrides cannot be read: a group such as model needs"),
+        ("training=3", "the overrides cannot be read: a group such as model needs"),
         ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
         ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
         ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
         ("~training.seed", "training.seed cannot be taken away: give it another value"),
         ("training.seed=", "training.seed must be a whole number, but is ''"),
+        ("training.clip=" + "9" * 400, "the overrides cannot be read: int too large"),
         ("model.attention=dot", "model.attention must be a section with options of its own"),
+        ("model.attention=[]", "model.attention must be a section with options of its own"),
         ("~model", "model must have a value, such as model=rnn"),
         ("data.tokenizer=${training}", "unknown key data.tokenizer.seed"),
         ("training.seed=${runs}", "training.seed must be a whole number, but is 'runs'"),
