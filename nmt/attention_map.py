@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from nmt.config import BOS, one_of
+from nmt.config import BOS
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizers, word_spans
+from nmt.errors import one_of
 from nmt.models.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from nmt.config import UserError, require
+from nmt.errors import UserError, require
 
 BEAM = ("beam_size", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")

@@ -28,12 +28,8 @@ from nmt.config import (
     DecodingConfig,
     ModelConfig,
     TrainingConfig,
-    UserError,
-    one_of,
-    printable,
-    require,
-    suggestion,
 )
+from nmt.errors import UserError, one_of, printable, require, suggestion
 from nmt.plain_yaml import read_sections
 
 
@@ -160,7 +156,7 @@ def explain(error: BaseException) -> str:
         return f"{key} must have a value, but is null"
     if key and "support deletion" in first:
         return f"{key} cannot be taken away: give it another value"
-    if key and "not a subclass" in first:
+    if key and ("not a subclass" in first or "Cannot merge DictConfig" in first):
         return f"{key} must be a section with options of its own"
     kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
     value = re.search(r"[Vv]alue '(.*)' (?:of type|for field|is not)|: '(.*)'", first)
@@ -284,10 +280,12 @@ def composition_error() -> Iterator[None]:
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         if not raised_in(error, ("hydra.", "omegaconf.")):
             raise
         reason = str(error).partition("\n")[0]
+        if reason.startswith("Config group override"):
+            reason = "a group such as model needs the name of one of its choices"
         raise UserError(f"the overrides cannot be read: {reason}") from error
 
 

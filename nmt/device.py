@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from nmt.config import TrainingConfig, UserError, require
+from nmt.config import TrainingConfig
+from nmt.errors import UserError, require
 
 
 def start_torch(config: TrainingConfig) -> torch.device:

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from nmt.config import BOS, EOS, UNK, TransformerConfig, UserError, require
+from nmt.config import BOS, EOS, UNK, TransformerConfig
 from nmt.data.tokenizer import Tokenizer
+from nmt.errors import UserError, require
 from nmt.models.attention import Attention
 from nmt.models.transformer import DecoderLayer, EncoderLayer, sinusoids
 from nmt.translator import Translator

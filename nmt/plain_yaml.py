@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from nmt.config import UserError, printable, require
+from nmt.errors import UserError, printable, require
 
 LONGEST = 1 << 16  # bytes; what this program writes has about 1.3 KB
 DEEPEST = 10  # sections in each other

@@ -11,7 +11,7 @@ from pathlib import Path
 from select import select
 from typing import BinaryIO
 
-from nmt.config import UserError, require
+from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmt.config import one_of
+from nmt.errors import one_of
 
 ENGINES = ("nmt", "ctranslate2")
 PASSES = 2  # over the sentences, of each process and beam size; the first warms up

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from nmt.attention_map import AttentionMap, attention_maps
-from nmt.config import Config, DecodingConfig, require
+from nmt.config import Config, DecodingConfig
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.constraints import Demands, complaints
 from nmt.decoding.predictor import Ensemble, Predictor
@@ -23,6 +23,7 @@ from nmt.decoding.segments import cut, split_sentences
 from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import evaluating
 from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
+from nmt.errors import require
 from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nmt.cli import guarded, start_logging
 from nmt.compose import compose_config
-from nmt.config import require
+from nmt.errors import require
 
 if TYPE_CHECKING:
     from nmt.config import Config

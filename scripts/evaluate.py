@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nmt.cli import add_search, check_search, guarded, search_overrides, start_logging
-from nmt.config import UserError, require
+from nmt.errors import UserError, require
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from nmt.cli import add_demands, add_search, check_search, guarded, search_overrides
-from nmt.config import UserError, require
+from nmt.errors import UserError, require
 from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from nmt.config import (
     RNNConfig,
     TokenizerConfig,
     TransformerConfig,
-    UserError,
 )
 from nmt.data.tokenizer import Tokenizers, learn, word_spans
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.seq2seq import Decoded, Decoder, Seq2Seq
 

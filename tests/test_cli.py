@@ -10,7 +10,8 @@ from dataclasses import fields
 import pytest
 
 from nmt.cli import KNOBS, add_search, check_search, guarded, search_overrides
-from nmt.config import DecodingConfig, UserError
+from nmt.config import DecodingConfig
+from nmt.errors import UserError
 
 
 def mistaken() -> None:

@@ -17,7 +17,8 @@ from nmt.compose import (
     save_config,
     to_config,
 )
-from nmt.config import Config, DataConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import Config, DataConfig, RNNConfig, TransformerConfig
+from nmt.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

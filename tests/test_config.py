@@ -14,8 +14,8 @@ from nmt.config import (
     RNNConfig,
     TrainingConfig,
     TransformerConfig,
-    UserError,
 )
+from nmt.errors import UserError
 
 TRAINING = TrainingConfig(max_steps=10, max_epochs=None, patience=None)
 TRANSFORMER = Config(model=TransformerConfig(), training=TRAINING)

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from dataclasses import fields, is_dataclass, replace
@@ -23,10 +21,10 @@ from hypothesis import strategies as st
 
 from nmt.cli import guarded
 from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
-from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig
+from nmt.errors import UserError
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-SECRET = "of-the-environment"
 KEYS = st.sampled_from(known_keys(TransformerConfig) + known_keys(RNNConfig))
 SCALARS = st.one_of(
     st.none(),
@@ -94,10 +92,11 @@ def answered(compose: Callable[[], Config]) -> Config | str:
         return made[0]
     message = said.getvalue()
     assert status == 2 and message.startswith("error: ") and message.endswith("\n")
-    assert len(message.splitlines()) == 1 and not TECHNICAL.search(message)
+    assert len(message.splitlines()) == 1 and not TECHNICAL.search(QUOTED.sub("", message))
     return message
 
 
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")  # what the user wrote
 # Words of tracebacks and of the libraries.
 TECHNICAL = re.compile(
     r"Traceback|File \"|Error\b|Exception|\wConfig\b|omegaconf|[Hh]ydra|<class| at 0x|NoneType"
@@ -261,82 +260,3 @@ def test_any_damage_to_a_saved_config(run: Path, text: str, data: st.DataObject)
         put = data.draw(PARTS | TEXTS)
         text = text[:start] + put + text[min(stop, start + 8) :]
     outcome(run, text)
-
-
-HOSTILE = {
-    "object": ("!!python/object/apply:os.getcwd []", "an anchor, an alias or a tag"),
-    "interpolation": ("${oc.env:NMT_SECRET}", "it has an interpolation"),
-    "escaped": ('"\\x24{oc.env:NMT_SECRET}"', "it has an interpolation"),
-    "escaped twice": ('"\\u0024\\u007boc.env:NMT_SECRET}"', "it has an interpolation"),
-    "alias": ("&a [*a]", "an anchor, an alias or a tag"),
-    "binary": ("!!binary aGVsbG8=", "an anchor, an alias or a tag"),
-    "no date": ("2020-99-99", "month must be in 1..12"),
-    "date": ("2020-01-01", "runs: Value 'date'"),
-    "nul": ('"a\\0b"', "runs must be one line without control characters, but is 'a\\x00b'"),
-    "surrogate": ('"\\ud800"', "runs must be one line without control characters"),
-    "section": ("{_target_: os.getcwd}", "unknown key runs._target_"),
-    "list": ("[a]", "runs must be text, but is"),
-    "deep": ("[" * 5000, "nested too deep"),
-    "digits": ("9" * 5000, "Exceeds the limit"),
-    "large": ("a" * 10**8, "it is longer than 64 KB"),
-}
-
-
-@pytest.mark.parametrize("value, message", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_values(
-    run: Path, text: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NMT_SECRET", SECRET)
-    found = outcome(run, text.replace("runs: runs", f"runs: {value}"))
-    assert isinstance(found, str) and message in found
-    assert SECRET not in found and os.getcwd() not in found
-
-
-def test_aliases_of_aliases_take_no_time(run: Path) -> None:
-    lines = ["a0: &a0 [x, x]"]
-    lines += [f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 9)]
-    started = time.monotonic()
-    assert "an anchor" in str(outcome(run, "\n".join([*lines, "model: {name: rnn, x: *a8}"])))
-    assert time.monotonic() - started < 1
-
-
-@pytest.mark.parametrize("section", ["training", "model.attention", "data.tokenizer"])
-@pytest.mark.parametrize("value", [None, 3, "abc", [1]])
-def test_a_section_is_no_value(run: Path, text: str, section: str, value: object) -> None:
-    tree = inner = yaml.safe_load(text)
-    *above, name = section.split(".")
-    for part in above:
-        inner = inner[part]
-    inner[name] = value
-    found = str(outcome(run, yaml.safe_dump(tree)))
-    assert f"{section} must be a section with options of its own, but is {value!r}" in found
-
-
-@pytest.mark.parametrize(
-    "override, message",
-    [
-        ("training=null", "the overrides cannot be read: Config group override must be"),
-        ("training=3", "the overrides cannot be read: Config group override must be"),
-        ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
-        ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
-        ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
-        ("~training.seed", "training.seed cannot be taken away: give it another value"),
-        ("training.seed=", "training.seed must be a whole number, but is ''"),
-        ("model.attention=dot", "model.attention must be a section with options of its own"),
-        ("~model", "model must have a value, such as model=rnn"),
-        ("data.tokenizer=${training}", "unknown key data.tokenizer.seed"),
-        ("training.seed=${runs}", "training.seed must be a whole number, but is 'runs'"),
-        ('runs="a\nb"', "runs must be one line without control characters, but is 'a\\nb'"),
-    ],
-    ids=lambda value: value[:20],
-)
-def test_overrides_that_were_tracebacks(override: str, message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        compose_config(CONFIGS, [override])
-    assert str(caught.value).startswith(message)
-
-
-@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\ud800"], ids=["nul", "long", "surrogate"])
-def test_a_run_that_cannot_be(name: str) -> None:
-    with pytest.raises(UserError, match="there is no run directory"):
-        run_config(Path(name))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nmt.config import UserError
 from nmt.device import autocast, pick_device, pick_dtype
+from nmt.errors import UserError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

@@ -20,9 +20,9 @@ from nmt.config import (
     RNNConfig,
     TokenizerConfig,
     TransformerConfig,
-    UserError,
 )
 from nmt.data.tokenizer import Tokenizers, learn
+from nmt.errors import UserError
 from nmt.export import export_ctranslate2
 from nmt.models import build_model
 from nmt.models.precision import in_precision

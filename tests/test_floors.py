@@ -74,12 +74,13 @@ FLOORS: dict[float, tuple[str, ...]] = {
     ),
     0.5: ("nmt.compose", "nmt.cli", "nmt.device", "nmt.stream"),
     0.2: ("nmt.plain_yaml",),
-    0: ("nmt.config",),
+    0.1: ("nmt.config",),
+    0: ("nmt.errors",),
 }
 
 # What a package of ours may not import at all, and what alone it may import.
 FORBIDDEN = {"nmt.models*": ("nmt.data*",)}
-ALONE = {"nmt.decoding*": ("nmt.decoding*", "nmt.models.seq2seq", "nmt.config")}
+ALONE = {"nmt.decoding*": ("nmt.decoding*", "nmt.models.seq2seq", "nmt.config", "nmt.errors")}
 
 # Who may import a package of others; the optional ones only where they are used, so that the rest
 # works without them and starts fast.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.stream import count_lines, windows
 
 

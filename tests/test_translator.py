@@ -16,8 +16,8 @@ import pytest
 
 from nmt import Translator
 from nmt.attention_map import attention_maps
-from nmt.config import UserError
 from nmt.decoding.constraints import Demands, complaints
+from nmt.errors import UserError
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "translate.py"
 LINES = ["A dog runs.", "", "It rains.", " \t", "The small cat sleeps today.", "\u2028", "🐕!"]

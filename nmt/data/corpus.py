@@ -10,10 +10,11 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from nmt.config import DataConfig, UserError, one_of, require
+from nmt.config import DataConfig
 from nmt.data.files import read_lines
 from nmt.data.readers import Pair
 from nmt.data.sources import Origin, find_origins
+from nmt.errors import UserError, one_of, require
 
 log = logging.getLogger(__name__)
 

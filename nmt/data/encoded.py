@@ -20,13 +20,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nmt.config import DataConfig, UserError, require
+from nmt.config import DataConfig
 from nmt.data.cleaning import REASONS, clean
 from nmt.data.corpus import Corpus, Split, load_corpus
 from nmt.data.files import expanded
 from nmt.data.ids import Ids
 from nmt.data.readers import Pair
 from nmt.data.tokenizer import Tokenizers, learn
+from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
-from nmt.config import UserError
+from nmt.errors import UserError
 
 BLOCK = 1 << 16
 # What is longer is no sentence, line of JSON or tag but a damaged or a hostile file, such as ten

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -37,5 +39,4 @@ class Ids:
 
 def viewed(column: pa.Int32Array) -> NDArray[np.int32]:
     """As its `to_numpy` gives it, which imports pandas."""
-    view: NDArray[np.int32] = np.from_dlpack(column)
-    return view
+    return cast(NDArray[np.int32], np.from_dlpack(column))

@@ -14,9 +14,9 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmt.config import UserError, require
 from nmt.data.files import byte_blocks, read_lines
 from nmt.data.tmx import read_tmx
+from nmt.errors import UserError, require
 
 Pair = tuple[str, str]  # source, target
 

@@ -11,9 +11,10 @@ from os.path import isdir, isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nmt.config import DataConfig, UserError, require
+from nmt.config import DataConfig
 from nmt.data.files import expanded
 from nmt.data.readers import Languages, Pair, listed, on_one_line, read_pairs, row_pair
+from nmt.errors import UserError, require
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 # How the splits are called in a folder; `test_2016_flickr` is the test set of Multi30k.

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, NoReturn
 from xml.parsers import expat
 
-from nmt.config import UserError
 from nmt.data.files import LONGEST, LONGEST_TOLD
+from nmt.errors import UserError
 
 # Inside these a segment holds the markup of the document it came from, which is no text.
 MARKUP = {"bpt", "ept", "it", "ph", "ut", "sub"}

@@ -12,7 +12,8 @@ from typing import NamedTuple, Self
 
 import sentencepiece
 
-from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig, UserError
+from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
+from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nmt.config import DecodingConfig, require
+from nmt.config import DecodingConfig
 from nmt.decoding.phrases import Distances, Phrases
 from nmt.decoding.spelling import Spelling, contains, one_line
 from nmt.decoding.strategies import BLOCKED, NEVER, Places
+from nmt.errors import require
 
 Flags = NDArray[np.bool_]
 

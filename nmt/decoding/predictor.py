@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from nmt.config import require
+from nmt.errors import require
 from nmt.models.seq2seq import Prediction, Seq2Seq, State
 
 

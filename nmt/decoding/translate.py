@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from nmt.config import PAD, DecodingConfig, UserError
+from nmt.config import PAD, DecodingConfig
 from nmt.decoding.beam import Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.search import Constraint, search
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
+from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from nmt.attention_map import READINGS, AttentionMap
-from nmt.config import ModelConfig, UserError, require
+from nmt.config import ModelConfig
+from nmt.errors import UserError, require
 
 Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nmt.config import UserError
+from nmt.errors import UserError
 
 
 class Scores(NamedTuple):

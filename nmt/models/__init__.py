@@ -1,6 +1,7 @@
 """The models, chosen by `config.model`."""
 
-from nmt.config import ModelConfig, RNNConfig, TransformerConfig, require
+from nmt.config import ModelConfig, RNNConfig, TransformerConfig
+from nmt.errors import require
 from nmt.models.seq2seq import Seq2Seq
 
 

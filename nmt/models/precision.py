@@ -10,7 +10,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from nmt.config import require
+from nmt.errors import require
 from nmt.models.seq2seq import Seq2Seq
 
 

@@ -26,9 +26,10 @@ from typing import Any, NamedTuple
 import torch
 
 from nmt.compose import run_config, save_config
-from nmt.config import Config, UserError, require
+from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
+from nmt.errors import UserError, require
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.files import (
     CHECKSUMS,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from nmt.config import UserError
+from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +102,13 @@ def damage(folder: Path, *names: str) -> str | None:
     try:
         sums = json.loads(listed.read_bytes())
         wanted = {name: str(sums[name]) for name in names or sums}
+    except FileNotFoundError:
+        return (
+            f"{listed} is missing: it was lost, or an earlier version of this program, which wrote "
+            "none, saved the run; such a run is to be trained anew"
+        )
     except (OSError, ValueError, KeyError, TypeError):
-        return f"{listed} is {'damaged' if listed.is_file() else 'missing'}"
+        return f"{listed} is damaged"
     for name, expected in wanted.items():
         file = folder / name
         if Path(name).name != name or not file.is_file():

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nmt.config import UserError
+from nmt.errors import UserError
 
 LOCK = "lock"
 

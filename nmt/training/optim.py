@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from nmt.config import TrainingConfig, UserError
+from nmt.config import TrainingConfig
+from nmt.errors import UserError
 
 
 class Memory(NamedTuple):

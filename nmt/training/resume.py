@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from nmt.compose import MOVABLE
-from nmt.config import Config, UserError, require
+from nmt.config import Config
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError, require
 from nmt.models import build_model
 from nmt.training.checkpoint import (
     TRAINING,

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.profiler import record_function
 
-from nmt.config import PAD, TrainingConfig, require
+from nmt.config import PAD, TrainingConfig
 from nmt.data.batch import Batch
 from nmt.device import autocast, pick_dtype
+from nmt.errors import require
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.loss import translation_loss
 from nmt.training.optim import Adam

@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from nmt.config import ModelConfig, UserError, require
+from nmt.config import ModelConfig
+from nmt.errors import UserError, require
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
 

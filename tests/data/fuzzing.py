@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 from hypothesis import strategies as st
 
-from nmt.config import DataConfig, UserError
+from nmt.config import DataConfig
 from nmt.data.cleaning import REASONS, clean
 from nmt.data.corpus import Corpus, Reader, Split
 from nmt.data.readers import Languages, Pair, one_line
+from nmt.errors import UserError
 
 EN_DE = Languages("en", "de")
 NOTHING = Split([], [], None)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import DataConfig, UserError
+from nmt.config import DataConfig
 from nmt.data.corpus import Split, load_corpus, read_split
+from nmt.errors import UserError
 
 TRAIN = [(f"sentence {n}", f"Satz {n}") for n in range(100)]
 FEW = [("one", "eins"), ("", "leer"), ("one", "eins")]

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import EOS, DataConfig, TokenizerConfig, UserError
+from nmt.config import EOS, DataConfig, TokenizerConfig
 from nmt.data.cleaning import REASONS, clean
 from nmt.data.corpus import Corpus, Split
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.ids import Ids
+from nmt.errors import UserError
 
 HELD = Split(["A  held source"], ["ein gehaltenes Ziel"], None)
 NOTHING = Split([], [], None)

@@ -26,9 +26,9 @@ from fuzzing import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import UserError
 from nmt.data.files import byte_blocks, read_lines
 from nmt.data.readers import Pair, read_pairs
+from nmt.errors import UserError
 
 
 @pytest.fixture(scope="module")

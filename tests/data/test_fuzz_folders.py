@@ -17,10 +17,11 @@ from fuzzing import FORMATS, JSON_LINES, TABLES, complaint, counted, damaged
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import DataConfig, UserError
+from nmt.config import DataConfig
 from nmt.data.corpus import Split, load_corpus
 from nmt.data.readers import Pair
 from nmt.data.sources import NAMES, find_origins
+from nmt.errors import UserError
 
 SUBSET = "de-en"
 PLACES = ("", "data", SUBSET)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import UserError
 from nmt.data.files import read_lines
 from nmt.data.readers import Languages, read_pairs
+from nmt.errors import UserError
 
 EN_DE = Languages("en", "de")
 PAIRS = [("a dog", "ein Hund"), ("", "leer"), ("x\u2028y \x0c z", "ä\x85ö"), ("end", "Ende")]

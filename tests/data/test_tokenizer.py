@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig, UserError
+from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
 from nmt.data.tokenizer import Tokenizer, Tokenizers, draw, learn, word_spans
+from nmt.errors import UserError
 
 LATIN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüÄÖÜßéñ0123456789.,;:!?'\"-„“()"
 WORDS = st.lists(st.text(LATIN, min_size=1, max_size=8), max_size=8)

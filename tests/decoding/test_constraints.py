@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nmt.config import BOS, EOS, PAD, DecodingConfig, UserError
+from nmt.config import BOS, EOS, PAD, DecodingConfig
 from nmt.decoding import Hypothesis, translate_ids
 from nmt.decoding.constraints import Constrain, Demands, Prefix, complaints
 from nmt.decoding.spelling import Spelling
+from nmt.errors import UserError
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁", "▁a", "▁ab"]

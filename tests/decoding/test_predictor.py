@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from nmt.config import BOS, EOS, PAD, DecodingConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import BOS, EOS, PAD, DecodingConfig, RNNConfig, TransformerConfig
 from nmt.decoding import translate_ids
 from nmt.decoding.predictor import Ensemble
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq

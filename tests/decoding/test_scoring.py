@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from nmt.config import EOS, AttentionConfig, DecodingConfig, RNNConfig, TransformerConfig
+from nmt.config import (
+    EOS,
+    AttentionConfig,
+    DecodingConfig,
+    RNNConfig,
+    TransformerConfig,
+)
 from nmt.decoding import translate_ids
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids

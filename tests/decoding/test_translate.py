@@ -19,12 +19,12 @@ from nmt.config import (
     DecodingConfig,
     RNNConfig,
     TransformerConfig,
-    UserError,
 )
 from nmt.decoding import translate, translate_ids
 from nmt.decoding.beam import Penalties
 from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import batches, evaluating
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq

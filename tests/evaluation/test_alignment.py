@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nmt.attention_map import AttentionMap
-from nmt.config import AttentionConfig, TransformerConfig, UserError
+from nmt.config import AttentionConfig, TransformerConfig
+from nmt.errors import UserError
 from nmt.evaluation.alignment import (
     Aligner,
     align_heads,

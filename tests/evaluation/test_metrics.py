@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.evaluation.metrics import score
 
 REFERENCES = ["Ein Hund läuft im Park.", "Die Kinder spielen heute nicht.", "Es regnet, oder?"]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from nmt.config import AttentionConfig, DecodingConfig, TokenizerConfig, TransformerConfig
+from nmt.config import (
+    AttentionConfig,
+    DecodingConfig,
+    TokenizerConfig,
+    TransformerConfig,
+)
 from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers, learn, word_spans
 from nmt.evaluation.metrics import score

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import pytest
 import torch
 
-from nmt.config import AttentionConfig, ModelConfig, RNNConfig, TransformerConfig, UserError
+from nmt.config import AttentionConfig, ModelConfig, RNNConfig, TransformerConfig
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq, count_parameters
 from nmt.models.transformer import Embedding, sinusoids

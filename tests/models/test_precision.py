@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.config import BOS, EOS, PAD, DecodingConfig, UserError
+from nmt.config import BOS, EOS, PAD, DecodingConfig
 from nmt.decoding import translate_ids
+from nmt.errors import UserError
 from nmt.models.precision import Int8Linear, in_precision
 from nmt.models.seq2seq import Seq2Seq
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from nmt.config import UserError
 from nmt.decoding.text import Candidate
+from nmt.errors import UserError
 from nmt.stream import windows
 from nmt.translator import Translation
 

@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from nmt.compose import load_config, save_config
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import (

@@ -18,8 +18,9 @@ import pytest
 import torch
 
 from nmt.compose import load_config
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError
 from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run
 from nmt.training.files import CHECKSUMS
 from nmt.training.launch import train
@@ -103,6 +104,17 @@ def test_no_sound_checkpoint_is_left(run: Path) -> None:
             resumed(run, max_steps=12)
         assert str(caught.value) == f"{run} cannot go on: none of its checkpoints is sound"
     assert before == ((run / "config.yaml").read_bytes(), (run / "metrics.jsonl").read_bytes())
+
+
+def test_a_run_of_an_earlier_version(run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for file in run.rglob(CHECKSUMS):
+        file.unlink()
+    told = "checksums.json is missing: it was lost, or an earlier version of this program, which "
+    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; such a run is to be"):
+        load_run(run, device="cpu")
+    with pytest.raises(UserError, match="cannot go on: none of its checkpoints is sound"):
+        resumed(run)
+    assert caplog.text.count(told) == 2
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.training.files import (
     CHECKSUMS,
     check_inside,
@@ -50,7 +50,7 @@ def test_every_flipped_byte_is_found(folder: Path, name: str) -> None:
     file.write_bytes(whole[:-1])
     assert name == CHECKSUMS or damage(folder) is not None
     file.unlink()
-    assert damage(folder) == f"{file} is missing"
+    assert str(damage(folder)).startswith(f"{file} is missing")
 
 
 def test_checksums_name_no_file_elsewhere(folder: Path) -> None:

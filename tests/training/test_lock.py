@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.training.lock import locked
 
 HOLDER = """

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.batch import Batch
 from nmt.data.batching import plan_batches
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.training.checkpoint import find_checkpoint, load_run, load_training
 from nmt.training.launch import train

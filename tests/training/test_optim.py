@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from nmt.config import TrainingConfig, TransformerConfig, UserError
+from nmt.config import TrainingConfig, TransformerConfig
+from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.training.optim import Adam, learning_rate
 

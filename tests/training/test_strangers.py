@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from nmt.compose import load_config, save_config
-from nmt.config import UserError
+from nmt.errors import UserError
 from nmt.training.checkpoint import find_checkpoint, load_run
 from nmt.training.files import CHECKSUMS, checksums
 from nmt.training.launch import train

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from nmt.compose import load_config
-from nmt.config import Config, UserError
+from nmt.config import Config
 from nmt.data.batching import plan_batches
 from nmt.data.encoded import Prepared
+from nmt.errors import UserError
 from nmt.evaluation.report import evaluate
 from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run, load_training
 from nmt.training.launch import Summary, train

@@ -1,0 +1,65 @@
+"""What a user did wrong, and the checks that tell it: key, rule and value in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+LONGEST_NAME = 200  # bytes; file systems take 255, of which what is written beside needs some
+
+
+class UserError(Exception):
+    """A mistake of the user, told in one or two lines: what, where, what to do. No traceback."""
+
+
+def require(holds: bool, message: str) -> None:
+    """Raises `UserError(message)` unless `holds`."""
+    if not holds:
+        raise UserError(message)
+
+
+def one_of(key: str, value: str, choices: Sequence[str]) -> None:
+    """Raises `UserError` with a suggestion unless `value` is one of `choices`."""
+    if value not in choices:
+        rule = f"{key} must be one of {', '.join(choices)}"
+        raise UserError(f"{rule}, but is {value!r}{suggestion(value, choices)}")
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'width'?` where a known word is near, else nothing."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def printable(text: str) -> str:
+    """As it is, or escaped where it would break a line or move the cursor."""
+    return text if text.isprintable() else ascii(text)
+
+
+def at_least(key: str, value: float | None, least: float) -> None:
+    """Raises `UserError` unless `value` is None or at least `least`."""
+    if value is not None and not value >= least:
+        raise UserError(f"{key} must be at least {least:g}, but is {value:g}")
+
+
+def within(key: str, value: float, least: float, most: float) -> None:
+    """Raises `UserError` unless least <= value <= most."""
+    require(least <= value <= most, f"{key} must be in [{least:g}, {most:g}], but is {value:g}")
+
+
+def share(key: str, value: float) -> None:
+    """Raises `UserError` unless 0 <= value < 1."""
+    require(0.0 <= value < 1.0, f"{key} must be in [0, 1), but is {value:g}")
+
+
+def folder_name(key: str, value: str) -> None:
+    """Raises `UserError` unless `value` can name the folder of a run."""
+    plain = value not in ("", ".", "..") and Path(value).name == value
+    require(
+        plain,
+        f"{key} must be a plain folder name without slashes, but is {value!r}; "
+        "runs=FOLDER says where runs are kept",
+    )
+    size = len(value.encode(errors="replace"))
+    require(size <= LONGEST_NAME, f"{key} must have at most {LONGEST_NAME} bytes, but has {size}")
