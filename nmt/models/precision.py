@@ -61,8 +61,8 @@ class Int8Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (..., N) -> (..., M) float32"""
         rows, scale = _quantize(x.flatten(0, -2))
-        sums = torch._int_mm(rows, self.weight)  # (R, M) int32
-        out = torch.addcmul(self.bias, sums.float().mul_(scale), self.scale)
+        out = torch._int_mm(rows, self.weight).float()  # (R, M)
+        out = torch.addcmul(self.bias, out.mul_(scale), self.scale, out=out)
         return out.view(*x.shape[:-1], self.out_features)
 
 
