@@ -14,9 +14,8 @@ from nmt.errors import UserError, require
 
 
 def start_torch(config: TrainingConfig) -> torch.device:
-    """Sets the seed, the threads and the allocator for a training, and picks its device."""
+    """Sets the seed and the threads for a training, and picks its device."""
     device = pick_device(config.device)
-    keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
@@ -62,15 +61,18 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep what a training step frees for the next one, where there is glibc.
+    """Tells glibc to keep what is freed from now on, where there is glibc: a step's memory is the
+    next one's. What was freed before goes back to the system.
 
-    By default it gives large blocks back to the system, and each step pays for their pages anew:
-    up to a third of it.
+    By default it gives large blocks back, and each training step pays for their pages anew: up to a
+    third of it.
     """
     if not sys.platform.startswith("linux"):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    libc = ctypes.CDLL(None)
+    mallopt = getattr(libc, "mallopt", None)
     if mallopt is not None:
+        libc.malloc_trim(0)
         trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
         mallopt(mmap_threshold, 1 << 30)
         mallopt(trim_threshold, 2**31 - 1)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nmt.config import Config
 from nmt.data.batching import BatchStream
 from nmt.data.encoded import prepare
-from nmt.device import start_torch
+from nmt.device import keep_freed_memory, start_torch
 from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
 from nmt.training.update import Updater
@@ -79,6 +79,7 @@ def benchmark_training(config: Config, *, steps: int, began: float) -> TrainingS
     preparing = time.perf_counter()
     prepared = prepare(config.data, config.training.seed)
     prepare_seconds = time.perf_counter() - preparing
+    keep_freed_memory()
     sizes = prepared.tokenizers.source.size, prepared.tokenizers.target.size
     updater = Updater(build_model(config.model, *sizes).to(device), config.training)
     with BatchStream(prepared, config.training.batch_tokens, config.training.seed) as stream:

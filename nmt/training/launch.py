@@ -11,7 +11,7 @@ from nmt.compose import run_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.tokenizer import Tokenizers
-from nmt.device import start_torch
+from nmt.device import keep_freed_memory, start_torch
 from nmt.evaluation.alignment import save_aligner
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.models.seq2seq import count_parameters
@@ -74,6 +74,7 @@ def go_on(config: Config, run: Path) -> Summary:
 def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
     parameters = f"{count_parameters(state.model):,}"
     log.info("run %s: %s parameters on %s", run, parameters, state.model.device)
+    keep_freed_memory()
     while True:
         try:
             train_from(state, config, run, prepared)
