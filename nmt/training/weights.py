@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from nmt.config import ModelConfig
 from nmt.errors import UserError, require
@@ -98,12 +99,25 @@ def expected_shapes(
         most = len(declared) if key.endswith("layers") else longest
         require(value <= most, f"{file} does not fit config.yaml: model.{key} is {value:,} there")
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Unfilled():
             model = build_model(config, *vocabularies)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"the model of config.yaml cannot be built: {reason}") from error
     return {name: tuple(tensor.shape) for name, tensor in untied(model).items()}
+
+
+class Unfilled(TorchFunctionMode):
+    """Leaves out what fills weights with numbers: for some, a device without numbers imports
+    torch's compiler, a second's work."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        keywords = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return keywords["tensor"] if "tensor" in keywords else args[0]
+        return function(*args, **keywords)
 
 
 def _sizes(config: Any) -> Iterator[tuple[str, int]]:

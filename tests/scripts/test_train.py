@@ -170,17 +170,22 @@ def test_help_is_fast_and_names_the_groups(script: Script) -> None:
     assert ran.returncode == 0 and "transformer_tiny" in ran.stdout
 
 
-def test_training_imports_what_it_needs(
+def test_only_what_is_needed_is_imported(
     script: Script,
     trained: tuple[Path, Ran],
     settings: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each of these takes longer than the first step of a small model."""
+    """Each of these takes longer than the first step of a small model, or its first sentence."""
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     model = ("model=transformer_tiny", "model.attention.heads=2", "model.feedforward=32")
-    ran = script("train", *settings, *model, "training.max_steps=1", "name=imports")
-    assert ran.returncode == 0, ran.stderr
-    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
-    assert "torch" in imported
-    assert not imported & {"torch._dynamo", "sympy", "pandas", "datasets"}
+    commands = [
+        ("train", *settings, *model, "training.max_steps=1", "name=imports"),
+        ("translate", trained[0], "the dog"),
+    ]
+    for command in commands:
+        ran = script(*command)
+        assert ran.returncode == 0, ran.stderr
+        imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
+        assert "torch" in imported
+        assert not imported & {"torch._dynamo", "sympy", "pandas", "datasets"}
