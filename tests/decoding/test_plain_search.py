@@ -5,42 +5,22 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pytest
 import torch
+from toy import Toy
 
 from nmt.config import EOS, UNK
 from nmt.decoding import Hypothesis
 from nmt.decoding.beam import Penalties
-from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Strategy
+from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch
 
 WORDS = (UNK, 4, 5)  # what can go on, in a vocabulary of six
 MANY = (UNK, *range(4, 12))  # in one of twelve
 SOURCES = [[4, EOS], [5, 5, EOS], [4, 5, 5, EOS], [5, EOS], [EOS], [4] * 9 + [EOS]]
 Scored = tuple[float, list[int]]
-
-
-class Following(Protocol):
-    log_probs: list[float]
-    attention: list[float]
-
-
-class Toy(Protocol):
-    def following(self, source: Sequence[int], prefix: Sequence[int]) -> Following: ...
-
-    def search(
-        self,
-        sources: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        strategy: Strategy,
-        penalties: Penalties,
-        n_best: int = 1,
-    ) -> list[list[Hypothesis]]: ...
-
-
-MakeToy = Callable[..., Toy]
 
 
 def biased(eos: float, words: int = 2) -> list[float]:
@@ -127,9 +107,9 @@ def same(found: list[Hypothesis], expected: list[Scored]) -> None:
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_beam_as_wide_as_everything_is_exhaustive_search(
-    toy: MakeToy, alpha: float, dtype: torch.dtype
+    alpha: float, dtype: torch.dtype
 ) -> None:
-    model, limit = toy(biased(eos=0.0), dtype), 3
+    model, limit = Toy(biased(eos=0.0), dtype), 3
     exhaustive(model, limit, Penalties(alpha), n_best=40)
 
 
@@ -137,10 +117,10 @@ def test_a_beam_as_wide_as_everything_is_exhaustive_search(
 @pytest.mark.parametrize("beta", [0.3, 2.0])
 @pytest.mark.parametrize("n_best", [1, 40])
 def test_exhaustive_search_with_the_coverage_penalty(
-    toy: MakeToy, alpha: float, beta: float, n_best: int
+    alpha: float, beta: float, n_best: int
 ) -> None:
-    best = exhaustive(toy(biased(eos=0.0)), 3, Penalties(alpha, beta), n_best)
-    plain = exhaustive(toy(biased(eos=0.0)), 3, Penalties(alpha), n_best)
+    best = exhaustive(Toy(biased(eos=0.0)), 3, Penalties(alpha, beta), n_best)
+    plain = exhaustive(Toy(biased(eos=0.0)), 3, Penalties(alpha), n_best)
     assert best != plain, "a penalty that changes nothing"
 
 
@@ -154,8 +134,8 @@ def exhaustive(model: Toy, limit: int, penalties: Penalties, n_best: int = 1) ->
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 4.0])
-def test_a_beam_of_one_is_greedy(toy: MakeToy, alpha: float) -> None:
-    model = toy(biased(eos=1.0))
+def test_a_beam_of_one_is_greedy(alpha: float) -> None:
+    model = Toy(biased(eos=1.0))
     found = model.search(SOURCES, [8] * len(SOURCES), BeamSearch(1), Penalties(alpha))
     for source, hypotheses in zip(SOURCES, found, strict=True):
         greedy: Scored = (0.0, [])
@@ -169,8 +149,8 @@ def test_a_beam_of_one_is_greedy(toy: MakeToy, alpha: float) -> None:
 @pytest.mark.parametrize("n_best", [1, 3])
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
 @pytest.mark.parametrize("eos", [0.0, 2.0, 4.0])
-def test_stopping_early_misses_nothing(toy: MakeToy, n_best: int, alpha: float, eos: float) -> None:
-    model, limits = toy(biased(eos=eos)), [12, 11, 10, 12, 9, 12]
+def test_stopping_early_misses_nothing(n_best: int, alpha: float, eos: float) -> None:
+    model, limits = Toy(biased(eos=eos)), [12, 11, 10, 12, 9, 12]
     found = model.search(SOURCES, limits, BeamSearch(3), Penalties(alpha), n_best)
     for source, limit, hypotheses in zip(SOURCES, limits, found, strict=True):
         expected = patient_search(model, source, limit, width=3, alpha=alpha, n_best=n_best)
@@ -178,20 +158,16 @@ def test_stopping_early_misses_nothing(toy: MakeToy, n_best: int, alpha: float, 
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])
-def test_a_longer_translation_wins_over_one_that_was_finished_before(
-    toy: MakeToy, alpha: float
-) -> None:
+def test_a_longer_translation_wins_over_one_that_was_finished_before(alpha: float) -> None:
     """With room for everything, and one to be found, the search may stop and must not too soon."""
-    best = exhaustive(toy(biased(eos=1.0)), 4, Penalties(alpha))
+    best = exhaustive(Toy(biased(eos=1.0)), 4, Penalties(alpha))
     assert sum(map(bool, best)) > 1, "the empty one, which is finished first, always won"
 
 
 @pytest.mark.parametrize("n_best", [1, 2])
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
-def test_the_search_stops_as_soon_as_no_live_hypothesis_can_win(
-    toy: MakeToy, alpha: float, n_best: int
-) -> None:
-    model, limit = toy(biased(eos=2.0)), 20
+def test_the_search_stops_as_soon_as_no_live_hypothesis_can_win(alpha: float, n_best: int) -> None:
+    model, limit = Toy(biased(eos=2.0)), 20
     steps, later = [], 0
     for source in SOURCES:
         expected = patient_search(model, source, limit, width=3, alpha=alpha, n_best=n_best)
@@ -240,9 +216,9 @@ def diverse_search(
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("groups", "width", "n_best"), [(3, 1, 1), (2, 2, 1), (3, 3, 2)])
 def test_diverse_beams_are_those_of_the_paper(
-    toy: MakeToy, groups: int, width: int, n_best: int, seed: int
+    groups: int, width: int, n_best: int, seed: int
 ) -> None:
-    model, generator = toy(biased(eos=1.0, words=8)), random.Random(seed)
+    model, generator = Toy(biased(eos=1.0, words=8)), random.Random(seed)
     sources = [generator.choices(MANY, k=length) for length in (1, 3, 7, 2, 5)]
     limits = [5, 7, 3, 6, 4]
     found = {}

@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 import pytest
 import torch
+from toy import Toy
 
 from nmt.config import BOS, EOS, PAD
 from nmt.decoding import Hypothesis
 from nmt.decoding.beam import Penalties
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Strategy
 
-
-class Toy(Protocol):
-    def following(self, source: Sequence[int], prefix: Sequence[int]) -> Any: ...
-
-    def search(
-        self,
-        sources: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        strategy: Strategy,
-        penalties: Penalties,
-        n_best: int = 1,
-    ) -> list[list[Hypothesis]]: ...
-
-
-MakeToy = Callable[..., Toy]
 PENALTIES = Penalties(1.0)
 
 
@@ -43,10 +28,10 @@ SOURCES = [[4, EOS], [5, 5, EOS], [4, 5, 5, EOS], [5, EOS], [EOS], [4] * 9 + [EO
 @pytest.mark.parametrize("leaving", [0.0, 1 / 8, 0.6, 1.0])
 @pytest.mark.parametrize("strategy", [BeamSearch(1), BeamSearch(5), DiverseBeamSearch(2, 2, 0.5)])
 def test_company_changes_nothing(
-    toy: MakeToy, monkeypatch: pytest.MonkeyPatch, strategy: Strategy, leaving: float
+    monkeypatch: pytest.MonkeyPatch, strategy: Strategy, leaving: float
 ) -> None:
     """Whenever the sentences leave that are done: at once, together or never."""
-    model, limits = toy(biased(eos=2.0)), [12, 3, 7, 5, 1, 9]
+    model, limits = Toy(biased(eos=2.0)), [12, 3, 7, 5, 1, 9]
     alone = [
         model.search([source], [limit], strategy, Penalties(1.0, 0.2))[0]
         for source, limit in zip(SOURCES, limits, strict=True)
@@ -60,19 +45,17 @@ def test_company_changes_nothing(
         assert [each.score for each in mine] == pytest.approx(scores, abs=1e-4)
 
 
-def test_n_best_is_sorted_and_distinct(toy: MakeToy) -> None:
+def test_n_best_is_sorted_and_distinct() -> None:
     limits = [6] * len(SOURCES)
-    for hypotheses in toy(biased()).search(SOURCES, limits, BeamSearch(4), PENALTIES, n_best=4):
+    for hypotheses in Toy(biased()).search(SOURCES, limits, BeamSearch(4), PENALTIES, n_best=4):
         scores = [hypothesis.score for hypothesis in hypotheses]
         assert scores == sorted(scores, reverse=True)
         assert len({tuple(hypothesis.tokens) for hypothesis in hypotheses}) == 4
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_at_the_limit_a_hypothesis_is_closed_with_its_true_score(
-    toy: MakeToy, beam_size: int
-) -> None:
-    model, limits = toy(biased(eos=-30.0)), [1, 2, 5, 3, 4, 2]
+def test_at_the_limit_a_hypothesis_is_closed_with_its_true_score(beam_size: int) -> None:
+    model, limits = Toy(biased(eos=-30.0)), [1, 2, 5, 3, 4, 2]
     found = model.search(SOURCES, limits, BeamSearch(beam_size), PENALTIES)
     for source, limit, (best,) in zip(SOURCES, limits, found, strict=True):
         assert len(best.tokens) == limit
@@ -83,16 +66,16 @@ def test_at_the_limit_a_hypothesis_is_closed_with_its_true_score(
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_pad_and_bos_are_never_produced(toy: MakeToy, beam_size: int) -> None:
-    model = toy(biased(pad=20.0, bos=20.0))
+def test_pad_and_bos_are_never_produced(beam_size: int) -> None:
+    model = Toy(biased(pad=20.0, bos=20.0))
     for (best,) in model.search(SOURCES, [6] * 6, BeamSearch(beam_size), PENALTIES):
         assert not {PAD, BOS} & set(best.tokens)
         # Not of a vocabulary without them: the score says how unlikely the model found this.
         assert best.score < -10
 
 
-def test_a_broken_model_gives_nothing_rather_than_an_endless_search(toy: MakeToy) -> None:
-    found = toy(biased(eos=math.nan)).search(SOURCES, [4] * 6, BeamSearch(3), PENALTIES)
+def test_a_broken_model_gives_nothing_rather_than_an_endless_search() -> None:
+    found = Toy(biased(eos=math.nan)).search(SOURCES, [4] * 6, BeamSearch(3), PENALTIES)
     assert found == [[Hypothesis([], -math.inf, -math.inf)]] * 6
 
 

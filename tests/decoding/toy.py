@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -104,8 +103,3 @@ class Toy(Seq2Seq):
         longest = max(map(len, sources))
         rows = torch.tensor([[*source, *[PAD] * (longest - len(source))] for source in sources])
         return search(self, rows, limits, strategy, penalties=penalties, n_best=n_best)
-
-
-@pytest.fixture
-def toy() -> Callable[..., Toy]:
-    return Toy
