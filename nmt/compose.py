@@ -280,11 +280,12 @@ def composition_error() -> Iterator[None]:
         ) from error
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, TypeError) as error:
         if not raised_in(error, ("hydra.", "omegaconf.")):
             raise
         reason = str(error).partition("\n")[0]
-        if reason.startswith("Config group override"):
+        # A TypeError: of what stands in a group's list, such as model=[null].
+        if reason.startswith("Config group override") or isinstance(error, TypeError):
             reason = "a group such as model needs the name of one of its choices"
         raise UserError(f"the overrides cannot be read: {reason}") from error
 

@@ -85,6 +85,7 @@ def test_a_section_is_no_value(tmp_path: Path, text: str, section: str, value: o
     [
         ("training=null", "the overrides cannot be read: a group such as model needs"),
         ("training=3", "the overrides cannot be read: a group such as model needs"),
+        ("model=[null]", "the overrides cannot be read: a group such as model needs"),
         ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
         ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
         ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
