@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.cli import guarded, start_logging
-from nmt.compose import compose_config
 from nmt.errors import require
+from nmt.groups import compose_config
 
 if TYPE_CHECKING:
     from nmt.config import Config

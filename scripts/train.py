@@ -17,7 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from nmt.cli import guarded, start_logging
-from nmt.compose import composition_error, register_schema, resumed_config, to_config
+from nmt.compose import resumed_config, to_config
+from nmt.groups import composition_error, register_schema
 from nmt.training.files import check_inside
 
 

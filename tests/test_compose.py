@@ -10,8 +10,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from nmt.compose import (
-    composition_error,
-    register_schema,
     resumed_config,
     run_config,
     save_config,
@@ -19,6 +17,7 @@ from nmt.compose import (
 )
 from nmt.config import Config, DataConfig, RNNConfig, TransformerConfig
 from nmt.errors import UserError
+from nmt.groups import composition_error, register_schema
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 

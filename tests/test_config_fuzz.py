@@ -20,9 +20,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nmt.cli import guarded
-from nmt.compose import compose_config, known_keys, load_config, run_config, save_config
+from nmt.compose import known_keys, load_config, run_config, save_config
 from nmt.config import Config, ModelConfig, RNNConfig, TransformerConfig
 from nmt.errors import UserError
+from nmt.groups import compose_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KEYS = st.sampled_from(known_keys(TransformerConfig) + known_keys(RNNConfig))

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nmt.compose import compose_config, run_config, save_config
+from nmt.compose import run_config, save_config
 from nmt.config import Config
 from nmt.errors import UserError
+from nmt.groups import compose_config
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 SECRET = "of-the-environment"

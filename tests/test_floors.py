@@ -72,6 +72,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.tmx",
         "nmt.data.tokenizer",
     ),
+    0.6: ("nmt.groups",),
     0.5: ("nmt.compose", "nmt.cli", "nmt.device", "nmt.stream"),
     0.2: ("nmt.plain_yaml",),
     0.1: ("nmt.config",),
@@ -85,8 +86,8 @@ ALONE = {"nmt.decoding*": ("nmt.decoding*", "nmt.models.seq2seq", "nmt.config", 
 # Who may import a package of others; the optional ones only where they are used, so that the rest
 # works without them and starts fast.
 OWNERS = {
-    "omegaconf": ("nmt.compose", "scripts.*"),
-    "hydra": ("nmt.compose", "scripts.*"),
+    "omegaconf": ("nmt.compose", "nmt.groups", "scripts.*"),
+    "hydra": ("nmt.groups", "scripts.*"),
     "matplotlib": ("nmt.attention_map",),
     "tensorboard": ("nmt.training.report",),
     "torch.utils.tensorboard": ("nmt.training.report",),

@@ -26,15 +26,10 @@ FEW = 8  # queries
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of a memory, projected once, appended to, selected from."""
+    """Keys and values of a memory, projected once, selected from."""
 
     key: Tensor  # (B, H, K, D)
     value: Tensor  # (B, H, K, E)
-
-    def append(self, new: KeyValue) -> KeyValue:
-        """With the keys of new tokens behind those of the old ones."""
-        key = torch.cat([self.key, new.key], dim=2)
-        return KeyValue(key, torch.cat([self.value, new.value], dim=2))
 
     def select(self, rows: Tensor) -> KeyValue:
         """`rows` (B',) int64 -> keys and values of those entries of the batch."""

@@ -1,0 +1,88 @@
+"""Hydra's config groups, such as model=rnn: the schema beneath them, and mistakes in them."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from nmt.compose import explain, to_config
+from nmt.config import MODELS, Config, DataConfig, DecodingConfig, TrainingConfig
+from nmt.errors import UserError, suggestion
+
+
+def register_schema() -> None:
+    """Makes the dataclasses the base of Hydra's config groups, so that every key is typed."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    base = OmegaConf.structured(Config)
+    base.model = MISSING  # the group fills it; one model's defaults do not merge into another's
+    store.store(name="base_config", node=base)
+    store.store(group="data", name="base_data", node=DataConfig)
+    store.store(group="training", name="base_training", node=TrainingConfig)
+    store.store(group="decoding", name="default", node=DecodingConfig)
+    for name, model in MODELS.items():
+        store.store(group="model", name=f"base_{name}", node=model)
+
+
+def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
+    """The config that these overrides of train.yaml in a folder of YAML groups give."""
+    from hydra import compose, initialize_config_dir
+
+    register_schema()
+    with (
+        composition_error(),
+        initialize_config_dir(str(folder.resolve()), version_base="1.3"),
+    ):
+        return to_config(compose("train", overrides=list(overrides)))
+
+
+@contextmanager
+def composition_error() -> Iterator[None]:
+    """Turns what Hydra raises for a wrong override or group into a `UserError`."""
+    from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+
+    try:
+        yield
+    except MissingConfigException as error:
+        raise UserError(_unknown_choice(error.missing_cfg_file, error.options)) from error
+    except OverrideParseException as error:
+        raise UserError(
+            f"{error.override!r} is not of the form section.key=value, or has a value to be put in "
+            "quotes, such as 'data.path=\"a, b\"'"
+        ) from error
+    except HydraException as error:
+        cause = error.__cause__
+        raise UserError(
+            explain(cause if isinstance(cause, OmegaConfBaseException) else error)
+        ) from error
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    except (ValueError, OverflowError, TypeError) as error:
+        if not raised_in(error, ("hydra.", "omegaconf.")):
+            raise
+        reason = str(error).partition("\n")[0]
+        # A TypeError: of what stands in a group's list, such as model=[null].
+        if reason.startswith("Config group override") or isinstance(error, TypeError):
+            reason = "a group such as model needs the name of one of its choices"
+        raise UserError(f"the overrides cannot be read: {reason}") from error
+
+
+def raised_in(error: Exception, packages: tuple[str, ...]) -> bool:
+    """Whether their own code raised it, rather than something that they called."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__")).startswith(packages)
+
+
+def _unknown_choice(file: str | None, choices: Sequence[str] | None) -> str:
+    """`there is no model=rnm: ...` of the missing `model/rnm` and what is there in its place."""
+    group, _, name = str(file).rpartition("/")
+    there = [choice for choice in choices or () if not choice.startswith("base_")]
+    return (
+        f"there is no {group}={name}: the choices are {', '.join(there)}{suggestion(name, there)}"
+    )
