@@ -35,6 +35,11 @@ class KeyValue(NamedTuple):
         """`rows` (B',) int64 -> keys and values of those entries of the batch."""
         return KeyValue(self.key.index_select(0, rows), self.value.index_select(0, rows))
 
+    def packed(self) -> KeyValue:
+        """With each head's keys one after the other, as a product of many steps reads them
+        soonest."""
+        return KeyValue(self.key.contiguous(), self.value.contiguous())
+
 
 class Attended(NamedTuple):
     context: Tensor  # (B, Q, N)

@@ -190,7 +190,8 @@ class TransformerDecoder(Decoder[TransformerState]):
         return Decoded(self.norm(x), torch.stack(maps, dim=1) if need_weights else None)
 
     def start(self, memory: Memory) -> TransformerState:
-        source = tuple(layer.cross_attention.project(memory.states) for layer in self.layers)
+        attentions = [layer.cross_attention for layer in self.layers]
+        source = tuple(each.project(memory.states).packed() for each in attentions)
         mask = torch.zeros(memory.mask.shape, device=memory.mask.device)
         mask = mask.masked_fill_(~memory.mask, -math.inf)[:, None]
         return TransformerState(source, mask, Cache.start(len(mask), mask.device), 0)
