@@ -104,9 +104,10 @@ def _sums(
     With `need_grad` the logits are overwritten by the gradient of the loss by them, less its part
     that is the same everywhere: smoothing / V. `probs` (P, V) is room to work in.
     """
-    torch.softmax(probs.copy_(logits), dim=-1, out=probs)
+    highest = probs.copy_(logits).amax(dim=-1)
+    torch.softmax(probs, dim=-1, out=probs)
     # log Z by the likeliest piece, whose probability cannot underflow.
-    log_z = logits.amax(dim=-1).float() - probs.amax(dim=-1).log()
+    log_z = highest - probs.amax(dim=-1).log()
     negative_log_likelihood = (log_z - logits.gather(1, gold).squeeze(1)).sum()
     loss = (1 - smoothing) * negative_log_likelihood + smoothing * (log_z - mean).sum()
     if need_grad:  # softmax - (1 - smoothing) * one-hot

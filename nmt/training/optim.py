@@ -48,18 +48,22 @@ class Adam:
             ) from error
 
     @torch.no_grad()
-    def step(self, rate: float, skip: Tensor) -> None:
-        """An update by the gradients; where `skip` () is 1 and not 0, nothing changes.
+    def step(self, rate: float, *, skip: Tensor, divisor: Tensor | None = None) -> None:
+        """An update by the gradients over the `divisor` (); where `skip` () is 1 and not 0, nothing
+        changes.
 
-        Only the kernel looks at it: no host waits for a GPU.
+        Only the kernel looks at them: no host waits for a GPU, and no pass of its own scales the
+        gradients.
         """
         for begin, end, decay in (
             (0, len(self.matrices), self.config.weight_decay),
             (len(self.matrices), None, 0.0),
         ):
-            self._step(slice(begin, end), rate, decay, skip)
+            self._step(slice(begin, end), rate, decay, skip, divisor)
 
-    def _step(self, part: slice, rate: float, decay: float, skip: Tensor) -> None:
+    def _step(
+        self, part: slice, rate: float, decay: float, skip: Tensor, divisor: Tensor | None
+    ) -> None:
         pairs = zip(self.parameters[part], self.memory[part], strict=True)
         rows = [(each, each.grad, *memory) for each, memory in pairs if each.grad is not None]
         if not rows:
@@ -73,6 +77,7 @@ class Adam:
             [],
             steps,
             fused=True,
+            grad_scale=divisor,
             found_inf=skip,
             decoupled_weight_decay=self.config.optimizer == "adamw",
             amsgrad=False,

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
+from torch.nn.utils import get_total_norm
 from torch.profiler import record_function
 
 from nmt.config import PAD, TrainingConfig
@@ -46,9 +46,12 @@ class Updater:
         labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
         sums = self._gradients(batches, labels)
         with self.phase("optimizer"):
-            norm = clip_grad_norm_(self.model.parameters(), self.config.clip or float("inf"))
+            parameters = self.model.parameters()
+            norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
             is_finite = norm.isfinite() & sums.isfinite().all()
-            self.optimizer.step(rate, skip=(~is_finite).float())
+            # As `clip_grad_norm_` has it.
+            divisor = ((norm + 1e-6) / self.config.clip).clamp_min(1) if self.config.clip else None
+            self.optimizer.step(rate, skip=(~is_finite).float(), divisor=divisor)
             self.model.zero_grad()
         return Update(
             sums=sums,

@@ -82,8 +82,9 @@ def test_it_goes_as_the_library_does(optimizer: str) -> None:
     for step in range(5):
         rate = 0.1 / (step + 1)
         for one, two in zip(*(model.parameters() for model in models), strict=True):
-            one.grad = two.grad = torch.randn_like(one)
-        ours.step(rate, GO)
+            one.grad = torch.randn_like(one)
+            two.grad = one.grad / 4
+        ours.step(rate, skip=GO, divisor=torch.tensor(4.0))
         for group in theirs.param_groups:
             group["lr"] = rate
         theirs.step()
@@ -97,7 +98,7 @@ def test_a_step_that_is_skipped_changes_nothing() -> None:
     for skipped in (False, True, False):
         model.weight.grad, model.bias.grad = torch.randn(2, 3), torch.randn(2)
         before = [x.clone() for x in (*model.parameters(), *chain(*made.memory))]
-        made.step(0.1, torch.tensor(float(skipped)))
+        made.step(0.1, skip=torch.tensor(float(skipped)))
         after = [*model.parameters(), *chain(*made.memory)]
         assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [skipped] * 8
 
@@ -110,7 +111,7 @@ def test_it_goes_on_from_what_was_saved() -> None:
         for model in models[step:]:
             model.weight.grad, model.bias.grad = torch.ones(2, 3), torch.ones(2)
         for each in made[step:]:
-            each.step(0.1, GO)
+            each.step(0.1, skip=GO)
         made[0].load(made[1].saved())
         assert all(map(torch.equal, chain(*made[0].memory), chain(*made[1].memory)))
 
