@@ -54,7 +54,8 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of the pieces, then EOS."""
-        return self.encode_many([text])[0]
+        # Not a list of one, for which SentencePiece starts threads.
+        return [int(i) for i in self._processor.encode(_encodable(text), add_eos=True)]
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
         encoded = self._processor.encode([_encodable(text) for text in texts], add_eos=True)
