@@ -9,10 +9,10 @@ from typing import Any
 
 from nmt.attention_map import AttentionMap
 from nmt.data.tokenizer import Tokenizer
+from nmt.decoding.parts import Translation
 from nmt.decoding.scoring import Scored
 from nmt.decoding.text import Candidate
 from nmt.evaluation.alignment import pharaoh
-from nmt.translator import Translation
 
 
 def n_best_list(translations: Sequence[Translation], first: int) -> Iterator[str]:

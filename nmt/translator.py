@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from nmt.attention_map import AttentionMap, attention_maps
 from nmt.config import Config, DecodingConfig
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.constraints import Demands, complaints
+from nmt.decoding.parts import Translation, parts_of, translate_parts
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
-from nmt.decoding.segments import cut, split_sentences
-from nmt.decoding.text import Candidate, n_best_lines
+from nmt.decoding.segments import split_sentences
 from nmt.decoding.translate import evaluating
 from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
 from nmt.errors import require
@@ -30,13 +30,6 @@ from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import Run, load_run
 
 log = logging.getLogger(__name__)
-
-
-class Translation(NamedTuple):
-    """Of one line. One translated in parts has their hypotheses joined and their scores added."""
-
-    hypotheses: list[Candidate]  # of different text, best first, at least one
-    parts: list[tuple[str, str]]  # what was translated at once, and its best translation
 
 
 class Translator:
@@ -138,21 +131,17 @@ class Translator:
         config = self._decoding(beam_size, length_penalty)
         check_n_best(config, n_best)
         lines = self._parts(sentences, one_by_one, first_line)
-        pieces = self.tokenizers.target.pieces(range(self.tokenizers.target.size))
-        found = iter(
-            n_best_lines(
-                self.predictor,
-                [part for parts in lines for part in parts],
-                config,
-                encode=self.tokenizers.source.encode,
-                decode=self.tokenizers.target.decode,
-                n_best=n_best,
-                demands=[] if demands is None else of_parts(demands, lines),
-                pieces=pieces,
-                progress=progress,
-            )
+        translations = translate_parts(
+            self.predictor,
+            lines,
+            config,
+            encode=self.tokenizers.source.encode,
+            decode=self.tokenizers.target.decode,
+            n_best=n_best,
+            demands=demands,
+            pieces=self.tokenizers.target.pieces(range(self.tokenizers.target.size)),
+            progress=progress,
         )
-        translations = [join(parts, list(islice(found, len(parts)))) for parts in lines]
         if demands is not None:
             warn_of_unmet(demands, translations, first_line)
         return translations
@@ -208,28 +197,16 @@ class Translator:
     ) -> list[list[str]]:
         """What of each sentence is translated at once: all, where it is not too long."""
         most, encode = self.config.data.max_pieces, self.tokenizers.source.encode
-        lines = [split_sentences(text) if one_by_one else [text] for text in sentences]
-        ids = iter(self.tokenizers.source.encode_many([part for line in lines for part in line]))
-        lengths = [[len(one) - 1 for one in islice(ids, len(line))] for line in lines]
-        for row, counts in enumerate(lengths):
-            if max(counts) > most:
+        texts = [split_sentences(text) if one_by_one else [text] for text in sentences]
+        lines = parts_of(texts, most, encode)
+        for line, (whole, parts) in enumerate(zip(texts, lines, strict=True), first_line):
+            if len(parts) > len(whole):
                 log.warning(
                     "line %d has %d pieces, but training saw at most %d at once (data.max_pieces): "
                     "it is translated in parts",
-                    *(first_line + row, sum(counts), most),
+                    *(line, sum(len(encode(text)) - 1 for text in whole), most),
                 )
-                lines[row] = [
-                    short
-                    for part in lines[row]
-                    for short in cut(part, most, lambda text: len(encode(text)) - 1)
-                ]
         return lines
-
-
-def of_parts(demands: Demands, lines: Sequence[Sequence[str]]) -> list[Demands]:
-    """What is demanded of each part of each line."""
-    later = Demands(forbidden=demands.forbidden)
-    return [later if place else demands for parts in lines for place in range(len(parts))]
 
 
 def warn_of_unmet(demands: Demands, translations: Sequence[Translation], first_line: int) -> None:
@@ -258,24 +235,4 @@ def check_n_best(config: DecodingConfig, n_best: int) -> None:
     require(
         n_best <= size,
         f"decoding.{key} must be at least {n_best} for so many hypotheses, but is {size}",
-    )
-
-
-def join(parts: list[str], found: list[list[Candidate]]) -> Translation:
-    """The translation of a line from those of its parts, the first hypothesis from their first."""
-    pairs = [(part, each[0].text) for part, each in zip(parts, found, strict=True)]
-    if len(parts) == 1:
-        return Translation(found[0], pairs)
-    ranks = range(max(map(len, found)))
-    return Translation(
-        [join_rank([c[min(rank, len(c) - 1)] for c in found]) for rank in ranks], pairs
-    )
-
-
-def join_rank(candidates: Sequence[Candidate]) -> Candidate:
-    return Candidate(
-        text=" ".join(each.text for each in candidates if each.text),
-        score=sum(each.score for each in candidates),
-        log_prob=sum(each.log_prob for each in candidates),
-        tokens=[token for each in candidates for token in each.tokens],
     )

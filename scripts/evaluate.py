@@ -108,7 +108,13 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     split = read_pairs(arguments, run.config.data, name)
     with progress_bar(len(split.source)) as advance:
         found = evaluate(
-            run.model, run.tokenizers, split, run.config.decoding, ter=True, progress=advance
+            run.model,
+            run.tokenizers,
+            split,
+            run.config.decoding,
+            max_pieces=run.config.data.max_pieces,
+            ter=True,
+            progress=advance,
         )
     if arguments.output:
         lines = (line + "\n" for line in found.hypotheses)

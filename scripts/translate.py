@@ -28,7 +28,8 @@ from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:
     from nmt.decoding.constraints import Demands
-    from nmt.translator import Translation, Translator
+    from nmt.decoding.parts import Translation
+    from nmt.translator import Translator
 
 log = logging.getLogger(__name__)
 

@@ -29,21 +29,6 @@ class Candidate(NamedTuple):
 NOTHING = Candidate("", 0.0, 0.0, [])
 
 
-def translate_lines(
-    predictor: Predictor,
-    lines: Sequence[str],
-    config: DecodingConfig,
-    *,
-    encode: Encode,
-    decode: Decode,
-    progress: Callable[[int], None] | None = None,
-) -> list[str]:
-    """The best translation of each line. A line with nothing in it but white space (or what the
-    tokenizer drops) gives an empty line, without asking the model."""
-    found = n_best_lines(predictor, lines, config, encode=encode, decode=decode, progress=progress)
-    return [candidates[0].text for candidates in found]
-
-
 def n_best_lines(
     predictor: Predictor,
     lines: Sequence[str],
@@ -58,8 +43,10 @@ def n_best_lines(
 ) -> list[list[Candidate]]:
     """Up to `n_best` candidates of each line, all of different text, best first; at least one.
 
-    Of samples (strategy sample) so many are drawn; of strategy mbr, `config.samples`. `demands` on
-    the words of each line, if any, need the `pieces` of the target vocabulary.
+    A line with nothing in it but white space (or what the tokenizer drops) gives an empty one,
+    without asking the model. Of samples (strategy sample) so many are drawn; of strategy mbr,
+    `config.samples`. `demands` on the words of each line, if any, need the `pieces` of the target
+    vocabulary.
     """
     encoded = [encode(line.strip()) for line in lines]
     spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1]  # more than EOS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
@@ -10,13 +11,15 @@ from nmt.attention_map import READINGS, attention_maps
 from nmt.config import DecodingConfig
 from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers
-from nmt.decoding.text import translate_lines
+from nmt.decoding.parts import parts_of, translate_parts
 from nmt.decoding.translate import evaluating
 from nmt.device import pick_precision
 from nmt.evaluation.alignment import HeadAlignment, align_heads
 from nmt.evaluation.metrics import Scores, score
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
+
+log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
@@ -43,24 +46,32 @@ def evaluate(
     split: Split,
     decoding: DecodingConfig,
     *,
+    max_pieces: int,
     ter: bool = False,
     aer: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translates the split and scores it; the attention is aligned where the truth is known.
 
-    `progress` is told how many more sentences are translated. The model is left in its mode.
+    What has more than `max_pieces` is translated in parts, as `Translator` does it. `progress` is
+    told how many more sentences are translated. The model is left in its mode.
     """
     begun = perf_counter()
-    hypotheses = translate_lines(
+    lines = parts_of([[text] for text in split.source], max_pieces, tokenizers.source.encode)
+    translations = translate_parts(
         in_precision(model, pick_precision(decoding.precision, model.device)),
-        split.source,
+        lines,
         decoding,
         encode=tokenizers.source.encode,
         decode=tokenizers.target.decode,
         progress=progress,
     )
     seconds = perf_counter() - begun
+    long = sum(len(parts) > 1 for parts in lines)
+    if long:
+        told = "%d of %d lines have more than %d pieces (data.max_pieces): translated in parts"
+        log.info(told, long, len(lines), max_pieces)
+    hypotheses = [translation.hypotheses[0].text for translation in translations]
     return Evaluation(
         scores=score(hypotheses, split.target, ter=ter),
         hypotheses=hypotheses,

@@ -125,7 +125,13 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
     log.info("translating the %s set with the weights of %s", name, best)
-    evaluation = evaluate(state.model, prepared.tokenizers, split, config.decoding)
+    evaluation = evaluate(
+        state.model,
+        prepared.tokenizers,
+        split,
+        config.decoding,
+        max_pieces=config.data.max_pieces,
+    )
     save_aligner(run, head_alignments(state.model, prepared.tokenizers, prepared.validation))
     progress, head = state.progress, evaluation.best_head
     summary = Summary(

@@ -15,7 +15,7 @@ from nmt.data.batch import collate
 from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
 from nmt.decoding.translate import batches, evaluating
-from nmt.evaluation.report import evaluate
+from nmt.evaluation.report import Evaluation, evaluate
 from nmt.training.progress import perplexity
 from nmt.training.report import Examples
 from nmt.training.update import Updater
@@ -35,6 +35,7 @@ class Validator:
 
     def __init__(self, config: Config, prepared: Prepared, updater: Updater) -> None:
         self.greedy = dataclasses.replace(config.decoding, strategy="beam", beam_size=1, groups=1)
+        self.max_pieces = config.data.max_pieces
         self.tokenizers = prepared.tokenizers
         self.split = first(prepared.validation, config.training.validation_limit)
         self.examples = pick_examples(self.split, config.training.samples)
@@ -42,8 +43,7 @@ class Validator:
 
     def __call__(self, progress: Callable[[int], None] | None = None) -> Validation:
         """`progress` is told how many more sentences are translated."""
-        model = self.updater.model
-        evaluation = evaluate(model, self.tokenizers, self.split, self.greedy, progress=progress)
+        evaluation = self._evaluate(progress=progress)
         likelihood = self.loss()
         metrics = {
             "loss": likelihood,
@@ -57,8 +57,20 @@ class Validator:
 
     def bleu(self) -> float:
         """Of the model as it is now."""
-        found = evaluate(self.updater.model, self.tokenizers, self.split, self.greedy, aer=False)
-        return found.scores.bleu
+        return self._evaluate(aer=False).scores.bleu
+
+    def _evaluate(
+        self, *, aer: bool = True, progress: Callable[[int], None] | None = None
+    ) -> Evaluation:
+        return evaluate(
+            self.updater.model,
+            self.tokenizers,
+            self.split,
+            self.greedy,
+            max_pieces=self.max_pieces,
+            aer=aer,
+            progress=progress,
+        )
 
     @torch.inference_mode()
     def loss(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from nmt.config import EOS, DecodingConfig
 from nmt.decoding import Hypothesis
-from nmt.decoding.text import NOTHING, Candidate, n_best_lines, translate_lines
+from nmt.decoding.text import NOTHING, Candidate, n_best_lines
 from nmt.models.seq2seq import Seq2Seq
 
 Progress = Callable[[int], None] | None
@@ -46,7 +46,8 @@ def reversing_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def backwards(lines: Sequence[str], progress: Progress = None) -> list[str]:
     model, config = cast(Seq2Seq, None), DecodingConfig()
-    return translate_lines(model, lines, config, encode=encode, decode=decode, progress=progress)
+    found = n_best_lines(model, lines, config, encode=encode, decode=decode, progress=progress)
+    return [candidates[0].text for candidates in found]
 
 
 def test_blank_lines_are_restored_in_their_places() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
+from nmt import Translator
 from nmt.config import (
     AttentionConfig,
+    Config,
+    DataConfig,
     DecodingConfig,
     TokenizerConfig,
     TransformerConfig,
@@ -44,8 +49,9 @@ def model(tokenizers: Tokenizers) -> Seq2Seq:
 
 def test_what_is_scored_is_what_is_told(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     told: list[int] = []
+    split = Split(SOURCE, TARGET, None)
     found = evaluate(
-        model, tokenizers, Split(SOURCE, TARGET, None), DECODING, ter=True, progress=told.append
+        model, tokenizers, split, DECODING, max_pieces=50, ter=True, progress=told.append
     )
     assert found.hypotheses[1] == ""
     assert found.scores == score(found.hypotheses, TARGET, ter=True)
@@ -57,19 +63,38 @@ def test_what_is_scored_is_what_is_told(model: Seq2Seq, tokenizers: Tokenizers) 
 
 def test_twice_is_the_same(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     split = Split(SOURCE, TARGET, [[(0, 0)], [], [(1, 1)]])
-    first, second = (evaluate(model, tokenizers, split, DECODING) for _ in range(2))
+    first, second = (evaluate(model, tokenizers, split, DECODING, max_pieces=50) for _ in range(2))
     assert first.hypotheses == second.hypotheses
     assert first.heads == second.heads
 
 
+@pytest.mark.parametrize("max_pieces", [4, 9, 20])
+def test_a_line_of_any_length_is_translated_as_the_translator_does_it(
+    model: Seq2Seq,
+    tokenizers: Tokenizers,
+    caplog: pytest.LogCaptureFixture,
+    max_pieces: int,
+) -> None:
+    source = [*SOURCE, "It rains. " * 9, "w" * 40, " " * 90]
+    caplog.set_level(logging.INFO, "nmt.evaluation.report")
+    split = Split(source, source, None)
+    found = evaluate(model, tokenizers, split, DECODING, max_pieces=max_pieces)
+    config = Config(data=DataConfig(max_pieces=max_pieces), decoding=DECODING)
+    expected = Translator(model, tokenizers, config).n_best(source)
+    assert found.hypotheses == [each.hypotheses[0].text for each in expected]
+    long = sum(len(each.parts) > 1 for each in expected)
+    assert long >= 2
+    assert f"{long} of 6 lines have more than {max_pieces} pieces" in caplog.text
+
+
 def test_every_head_in_both_readings(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     split = Split(SOURCE, TARGET, [[(0, 0), (1, 1), (2, 2)], [], [(0, 0)]])
-    found = evaluate(model, tokenizers, split, DECODING)
+    found = evaluate(model, tokenizers, split, DECODING, max_pieces=50)
     places = {(head.layer, head.head, head.reading) for head in found.heads}
     assert len(places) == len(found.heads) == 2 * 2 * 2
     assert found.best_head in found.heads
     assert found.aer == min(head.aer for head in found.heads)
-    assert evaluate(model, tokenizers, split, DECODING, aer=False).heads == []
+    assert evaluate(model, tokenizers, split, DECODING, max_pieces=50, aer=False).heads == []
 
 
 class Copying(Seq2Seq):

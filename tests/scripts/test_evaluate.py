@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from nmt import Translator
 from nmt.compose import save_config
 from nmt.config import (
     AttentionConfig,
@@ -112,6 +113,17 @@ def test_a_run_and_its_translations_have_the_same_scores(
     for key in ("bleu", "chrf", "ter", "signatures", "sentences"):
         assert again[key] == found[key]
     assert (again["aer"], again["split"], again["heads"]) == (None, None, [])
+
+
+def test_a_line_longer_than_training_saw_is_translated_as_translate_does_it(
+    run: Path, tmp_path: Path
+) -> None:
+    output, override = tmp_path / "translated.de", "data.max_pieces=4"
+    done = command(run, "--device", "cpu", "--set", override, "--output", output)
+    assert "of 4 lines have more than 4 pieces (data.max_pieces)" in done.stderr
+    found = output.read_text(encoding="utf-8").split("\n")[:-1]
+    assert found == Translator.load(run, device="cpu", overrides=[override]).translate(SOURCE)
+    assert found != Translator.load(run, device="cpu").translate(SOURCE)
 
 
 def test_own_files_and_the_table(run: Path, corpus: Path) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from nmt.decoding.parts import Translation
 from nmt.decoding.text import Candidate
 from nmt.errors import UserError
 from nmt.stream import windows
-from nmt.translator import Translation
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "translate.py"
 TEXT = "A dog 🐕 runs.\n\nlong\u2028line\x85\x0b\x0c\x1c one\n\ttab\t\r\n \nlast, without an end"

@@ -126,7 +126,8 @@ def test_the_bleu_logged_is_that_of_an_evaluation(
 ) -> None:
     run = load_run(done, checkpoint=checkpoint, device="cpu")
     greedy = dataclasses.replace(run.config.decoding, beam_size=1)
-    found = evaluate(run.model, run.tokenizers, prepared.validation, greedy)
+    most = run.config.data.max_pieces
+    found = evaluate(run.model, run.tokenizers, prepared.validation, greedy, max_pieces=most)
     logged = next(each for each in records(done, "validation") if each["step"] == int(checkpoint))
     assert (logged["bleu"], logged["chrf"]) == (found.scores.bleu, found.scores.chrf)
     assert logged["aer"] == found.aer
@@ -149,7 +150,13 @@ def test_the_loss_logged_is_the_mean_over_the_pieces(done: Path, prepared: Prepa
 def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepared) -> None:
     summary = json.loads((done / "summary.json").read_text())
     run = load_run(done, device="cpu")
-    found = evaluate(run.model, run.tokenizers, prepared.test, run.config.decoding)
+    found = evaluate(
+        run.model,
+        run.tokenizers,
+        prepared.test,
+        run.config.decoding,
+        max_pieces=run.config.data.max_pieces,
+    )
     assert summary["bleu"] == round(found.scores.bleu, 2)
     assert summary["chrf"] == round(found.scores.chrf, 2)
     assert found.aer is not None and summary["aer"] == round(found.aer, 4)
