@@ -36,9 +36,8 @@ class Dropout(nn.Module):
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: float) -> Tensor:
-        kept, scale = keep_mask(x, share)
-        # A mask in the type of x: a product of two types would convert one of them at each use.
-        mask = kept.to(x.dtype).mul_(scale)
+        mask, scale = keep_mask(x, share)
+        mask.mul_(scale)
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -49,9 +48,14 @@ class _ByteDropout(torch.autograd.Function):
 
 
 def keep_mask(like: Tensor, share: float) -> tuple[Tensor, float]:
-    """True for each element that is kept, in the shape of `like`, and what to scale it up by."""
+    """1 for each element that is kept, else 0, in the shape and type of `like`, and what to scale
+    it up by.
+
+    No booleans: to make and to convert them takes a CPU ten times as long as this comparison.
+    """
     dropped = round(share * 256)
-    return _random_bytes(like) >= dropped, 256 / (256 - dropped)
+    mask = _random_bytes(like).to(like.dtype)
+    return torch.ge(mask, dropped, out=mask), 256 / (256 - dropped)
 
 
 def _random_bytes(like: Tensor) -> Tensor:

@@ -56,8 +56,9 @@ class _Attend(torch.autograd.Function):
             scores.masked_fill_(hidden, -math.inf)
         exact = torch.promote_types(scores.dtype, torch.float32)
         weights = torch.softmax(scores, dim=-1, dtype=exact)
-        kept, ctx.rescale = keep_mask(weights, dropout) if dropout else (None, 1.0)
-        used = (weights if kept is None else weights * kept).to(value.dtype).flatten(0, 1)
+        used = weights.to(value.dtype)
+        kept, ctx.rescale = keep_mask(used, dropout) if dropout else (None, 1.0)
+        used = (used if kept is None else used * kept).flatten(0, 1)
         ctx.save_for_backward(query, key, value, weights, kept, used)
         return _emptied(torch.bmm(used, value), batch, ctx.lengths[0], ctx.rescale)
 

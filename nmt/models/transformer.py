@@ -50,6 +50,12 @@ class FeedForward(nn.Sequential):
         curve = nn.GELU() if activation == "gelu" else nn.ReLU(inplace=True)
         super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
 
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, T, N) -> (B, T, N)"""
+        # Of what is viewed as (B, T, N) again, autograd would copy all for a ReLU in place.
+        rows: Tensor = super().forward(x.flatten(0, -2))  # type: ignore[no-untyped-call]
+        return rows.view(x.shape)
+
 
 class Embedding(nn.Module):
     """Token embeddings times sqrt(N) plus sinusoids, where positions are not rotary (3.4, 3.5)."""
