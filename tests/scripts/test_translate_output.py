@@ -6,13 +6,17 @@ import fcntl
 import json
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -132,6 +136,43 @@ def test_scores_of_given_translations(
     ran = translate(untrained_run, "--input", source, "--score", target)
     assert ran.returncode == 2
     assert b"a.en has 3 lines but " in ran.stderr and ran.stderr.count(b"\n") == 1
+
+
+def peak_memory(process: subprocess.Popen[bytes]) -> int:
+    """The most that a process had at once so far, in kB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
+def test_memory_does_not_grow_with_the_lines(untrained_run: Path) -> None:
+    first, rounds = 4_000, 8
+    spaces = b" " * 500  # nothing to translate, and much to keep for who keeps what is read
+    rng = random.Random(1)
+    peaks = []
+    with subprocess.Popen(
+        command(untrained_run, "--beam-size=1", "--set=decoding.precision=auto"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        def feed(stdin: IO[bytes]) -> None:
+            for _ in range(first * rounds):
+                text = b"A dog runs. " * min(20, int(rng.expovariate(0.5)) + 1)
+                stdin.write(text + spaces + b"\n")
+            stdin.flush()  # and left open: who has ended has no memory to tell of
+
+        feeder = threading.Thread(target=feed, args=[process.stdin])
+        feeder.start()
+        for count, _ in enumerate(islice(process.stdout, first * rounds), start=1):
+            if count % first == 0:
+                peaks.append(peak_memory(process))
+        feeder.join()
+    assert process.returncode == 0 and len(peaks) == rounds
+    assert peaks[-1] < 1.05 * peaks[0], peaks
 
 
 def own_terminal() -> None:
