@@ -233,6 +233,16 @@ def test_what_stands_in_empty_places_keeps_no_sentence_from_ending(prefix: str) 
     assert translate(demands, SOURCES[:1] * len(demands), 8, limit=1)[0] == alone
 
 
+@pytest.mark.parametrize("beam_size", [3, 8])
+def test_one_that_is_stuck_ends_whoever_stands_before_it(beam_size: int) -> None:
+    """Those before it have empty places: fewer words begin as they must than the beam is wide."""
+    demands = [*[Demands("ab")] * 9, Demands("abbb")]
+    together = translate(demands, SOURCES[:1] * len(demands), beam_size, limit=2)
+    for place in (0, -1):
+        assert together[place] == translate([demands[place]], SOURCES[:1], beam_size, limit=2)[0]
+        assert together[place][0].log_prob > -100
+
+
 def test_at_the_limit_a_translation_is_closed_and_what_it_lacks_is_told() -> None:
     demands = Demands(prefix="ab", required=("b b", "a a a"))
     for beam_size in (1, 4):

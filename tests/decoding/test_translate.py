@@ -200,6 +200,15 @@ def test_progress_counts_every_sentence(model: Seq2Seq) -> None:
     assert sum(told) == 17 and len(told) > 1
 
 
+@pytest.mark.parametrize(("beam_size", "size"), [(1, 12), (3, 4)])
+def test_a_batch_holds_so_many_pieces_of_all_hypotheses(
+    model: Seq2Seq, beam_size: int, size: int
+) -> None:
+    told: list[int] = []
+    translate_ids(model, [[4] * 5] * 24, replace(CONFIG, beam_size=beam_size), told.append)
+    assert told == [size] * (24 // size)
+
+
 def test_the_training_flag_is_as_before(model: Seq2Seq) -> None:
     for training in (True, False):
         model.train(training)

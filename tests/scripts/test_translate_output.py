@@ -147,7 +147,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
 def test_memory_does_not_grow_with_the_lines(untrained_run: Path) -> None:
-    first, rounds = 4_000, 8
+    first, rounds = 3_000, 8
     spaces = b" " * 500  # nothing to translate, and much to keep for who keeps what is read
     rng = random.Random(1)
     peaks = []
@@ -161,7 +161,7 @@ def test_memory_does_not_grow_with_the_lines(untrained_run: Path) -> None:
 
         def feed(stdin: IO[bytes]) -> None:
             for _ in range(first * rounds):
-                text = b"A dog runs. " * min(20, int(rng.expovariate(0.5)) + 1)
+                text = b"A dog runs. " * min(8, int(rng.expovariate(0.5)) + 1)
                 stdin.write(text + spaces + b"\n")
             stdin.flush()  # and left open: who has ended has no memory to tell of
 
@@ -172,7 +172,7 @@ def test_memory_does_not_grow_with_the_lines(untrained_run: Path) -> None:
                 peaks.append(peak_memory(process))
         feeder.join()
     assert process.returncode == 0 and len(peaks) == rounds
-    assert peaks[-1] < 1.05 * peaks[0], peaks
+    assert peaks[-1] < 1.04 * peaks[0], peaks
 
 
 def own_terminal() -> None:
