@@ -46,8 +46,9 @@ def translate_parts(
     says.
 
     Of `demands` on the words of each translation, all parts but the first heed the forbidden words
-    alone.
+    alone. `progress` counts lines, those in parts too.
     """
+    parts_in_all = sum(map(len, lines))
     found = iter(
         n_best_lines(
             predictor,
@@ -58,10 +59,22 @@ def translate_parts(
             n_best=n_best,
             demands=[] if demands is None else demands_on(demands, lines),
             pieces=pieces,
-            progress=progress,
+            progress=progress and in_lines(progress, len(lines), parts_in_all),
         )
     )
     return [join(parts, list(islice(found, len(parts)))) for parts in lines]
+
+
+def in_lines(progress: Callable[[int], None], lines: int, parts: int) -> Callable[[int], None]:
+    """Told how many more of the parts are done, tells `progress` of as large a share of lines."""
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        before, done = done * lines // parts, done + more
+        progress(done * lines // parts - before)
+
+    return tell
 
 
 def demands_on(demands: Demands, lines: Sequence[Sequence[str]]) -> list[Demands]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nmt.config import EOS
 from nmt.decoding.constraints import Demands
-from nmt.decoding.parts import demands_on, join, parts_of
+from nmt.decoding.parts import demands_on, in_lines, join, parts_of
 from nmt.decoding.text import NOTHING, Candidate
 
 
@@ -45,3 +45,13 @@ def test_only_the_first_part_heeds_more_than_what_is_forbidden(lines: list[list[
     later = Demands(forbidden=("Hund",))
     expected = [[demands, *[later] * (len(parts) - 1)] for parts in lines]
     assert demands_on(demands, lines) == [each for parts in expected for each in parts]
+
+
+@given(st.lists(st.integers(0, 9)), st.integers(1, 30))
+def test_progress_ends_with_every_line(batches: list[int], lines: int) -> None:
+    told: list[int] = []
+    batches.append(lines)  # as many parts as lines, at least
+    tell = in_lines(told.append, lines, sum(batches))
+    for batch in batches:
+        tell(batch)
+    assert sum(told) == lines and min(told) >= 0
