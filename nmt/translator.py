@@ -20,6 +20,7 @@ from nmt.decoding.constraints import Demands, complaints
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
 from nmt.decoding.segments import cut, split_sentences
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Candidate, n_best_lines
 from nmt.decoding.translate import evaluating
 from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
@@ -28,6 +29,7 @@ from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import Run, load_run
+from nmt.training.lexicon import shortlist_of
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class Translation(NamedTuple):
 class Translator:
     """A model with its tokenizers; `config` says how it searches where the caller does not.
 
-    `others` predict together with the model, as an ensemble; attention is the model's own.
+    `others` predict together with the model, as an ensemble; attention is the model's own. Without
+    a `shortlist` the whole vocabulary is weighed, whatever the config says.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Translator:
         *,
         others: Sequence[Seq2Seq] = (),
         aligner: Aligner | None = None,
+        shortlist: Shortlist | None = None,
     ) -> None:
         self.model = model
         self.predictor: Predictor = Ensemble([model, *others]) if others else model
         self.tokenizers = tokenizers
         self.config = config
         self.aligner = aligner or Aligner()
+        self.shortlist = shortlist
 
     @classmethod
     def load(
@@ -88,8 +93,14 @@ class Translator:
         keep_freed_memory()
         precision = pick_precision(first.config.decoding.precision, first.model.device)
         model, *others = (in_precision(found.model, precision) for found in runs)
-        aligner = load_aligner(first.path, first.config.model)
-        return cls(model, first.tokenizers, first.config, others=others, aligner=aligner)
+        return cls(
+            model,
+            first.tokenizers,
+            first.config,
+            others=others,
+            aligner=load_aligner(first.path, first.config.model),
+            shortlist=shortlist_of(first),
+        )
 
     def translate(
         self,
@@ -149,6 +160,7 @@ class Translator:
                 n_best=n_best,
                 demands=[] if demands is None else of_parts(demands, lines),
                 pieces=pieces,
+                shortlist=self.shortlist,
                 progress=progress,
             )
         )

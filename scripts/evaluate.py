@@ -97,6 +97,7 @@ def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
 def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
+    from nmt.training.lexicon import shortlist_of
 
     run = load_run(
         arguments.run,
@@ -104,11 +105,18 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
         device=arguments.device,
         overrides=arguments.overrides + search_overrides(arguments),
     )
+    shortlist = shortlist_of(run)
     name = None if arguments.source else arguments.split or "test"
     split = read_pairs(arguments, run.config.data, name)
     with progress_bar(len(split.source)) as advance:
         found = evaluate(
-            run.model, run.tokenizers, split, run.config.decoding, ter=True, progress=advance
+            run.model,
+            run.tokenizers,
+            split,
+            run.config.decoding,
+            ter=True,
+            shortlist=shortlist,
+            progress=advance,
         )
     if arguments.output:
         lines = (line + "\n" for line in found.hypotheses)

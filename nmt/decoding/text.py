@@ -11,6 +11,7 @@ from nmt.config import DecodingConfig
 from nmt.decoding.constraints import Constrain, Demands
 from nmt.decoding.mbr import Utility, expected_utilities, pick_utility
 from nmt.decoding.predictor import Predictor
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translate import translate_ids
 
 Encode = Callable[[str], list[int]]
@@ -36,11 +37,20 @@ def translate_lines(
     *,
     encode: Encode,
     decode: Decode,
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """The best translation of each line. A line with nothing in it but white space (or what the
     tokenizer drops) gives an empty line, without asking the model."""
-    found = n_best_lines(predictor, lines, config, encode=encode, decode=decode, progress=progress)
+    found = n_best_lines(
+        predictor,
+        lines,
+        config,
+        encode=encode,
+        decode=decode,
+        shortlist=shortlist,
+        progress=progress,
+    )
     return [candidates[0].text for candidates in found]
 
 
@@ -54,6 +64,7 @@ def n_best_lines(
     n_best: int = 1,
     demands: Sequence[Demands] = (),
     pieces: Sequence[str] = (),
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Candidate]]:
     """Up to `n_best` candidates of each line, all of different text, best first; at least one.
@@ -74,6 +85,7 @@ def n_best_lines(
         progress,
         n_best=n_best if utility is None else config.samples,
         constrain=Constrain(pieces, asked, config) if asked else None,
+        shortlist=shortlist,
     )
     candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):

@@ -10,6 +10,7 @@ from nmt.attention_map import READINGS, attention_maps
 from nmt.config import DecodingConfig
 from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import translate_lines
 from nmt.decoding.translate import evaluating
 from nmt.device import pick_precision
@@ -45,6 +46,7 @@ def evaluate(
     *,
     ter: bool = False,
     aer: bool = True,
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translates the split and scores it; the attention is aligned where the truth is known.
@@ -58,6 +60,7 @@ def evaluate(
         decoding,
         encode=tokenizers.source.encode,
         decode=tokenizers.target.decode,
+        shortlist=shortlist,
         progress=progress,
     )
     seconds = perf_counter() - begun
