@@ -95,13 +95,9 @@ def test_a_run_that_asks_for_it_is_tested_with_it(
     config.decoding.shortlist = 1
     run = Path(train(config).run)
     opened = load_run(run, device="cpu")
-    found = evaluate(
-        opened.model,
-        opened.tokenizers,
-        prepared.test,
-        opened.config.decoding,
-        shortlist=shortlist_of(opened),
-    )
+    parts = opened.model, opened.tokenizers, prepared.test, opened.config.decoding
+    found = evaluate(*parts, shortlist=shortlist_of(opened))
+    assert found.hypotheses != evaluate(*parts).hypotheses
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["bleu"], summary["chrf"]) == (
         round(found.scores.bleu, 2),
