@@ -14,7 +14,8 @@ from nmt.errors import UserError, require
 BEAM = ("beam_size", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")
 MBR = ("samples", "utility")
-KNOBS = (*BEAM, *SAMPLES, *MBR, "length_penalty", "precision")  # keys of decoding, and flags
+COMMON = ("length_penalty", "precision", "shortlist")
+KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON)  # keys of decoding, and flags
 
 
 def start_logging() -> None:
@@ -75,6 +76,7 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
     add("--seed", metavar="N", help="of samples")
     add("--precision", metavar="auto|fp32|bf16|int8")
+    add("--shortlist", metavar="N", help="translations of a source piece to weigh; 0: every piece")
 
 
 def add_demands(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from nmt.errors import at_least, folder_name, one_of, require, share, within
 
 # Ids of the special pieces, the same in every vocabulary.
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
+CANDIDATES = 64  # of each source piece, that the lexicon of a run keeps
 
 
 @dataclass
@@ -251,6 +252,9 @@ class DecodingConfig:
     max_extra: int = 10
     batch_tokens: int = 16384  # padded source pieces times hypotheses
     precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
+    # Of each source piece so many translations are weighed, beside the commonest pieces; 0: the
+    # whole vocabulary. For finished runs: validations weigh it whole, as do demands on words.
+    shortlist: int = 0
 
     def __post_init__(self) -> None:
         one_of("decoding.strategy", self.strategy, ("beam", "sample", "mbr"))
@@ -269,6 +273,7 @@ class DecodingConfig:
         within("decoding.top_p", self.top_p, 0.001, 1)
         for key in ("top_k", "seed"):
             at_least(f"decoding.{key}", getattr(self, key), 0)
+        within("decoding.shortlist", self.shortlist, 0, CANDIDATES)
         within("decoding.max_ratio", self.max_ratio, 0, 100)
         within("decoding.max_extra", self.max_extra, 1, 10_000)
         at_least("decoding.batch_tokens", self.batch_tokens, 1)

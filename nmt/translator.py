@@ -21,6 +21,7 @@ from nmt.decoding.parts import Translation, parts_of, translate_parts
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
 from nmt.decoding.segments import split_sentences
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translate import evaluating
 from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
 from nmt.errors import require
@@ -28,6 +29,7 @@ from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import Run, load_run
+from nmt.training.lexicon import shortlist_of
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ log = logging.getLogger(__name__)
 class Translator:
     """A model with its tokenizers; `config` says how it searches where the caller does not.
 
-    `others` predict together with the model, as an ensemble; attention is the model's own.
+    `others` predict together with the model, as an ensemble; attention is the model's own. Without
+    a `shortlist` the whole vocabulary is weighed, whatever the config says.
     """
 
     def __init__(
@@ -46,12 +49,14 @@ class Translator:
         *,
         others: Sequence[Seq2Seq] = (),
         aligner: Aligner | None = None,
+        shortlist: Shortlist | None = None,
     ) -> None:
         self.model = model
         self.predictor: Predictor = Ensemble([model, *others]) if others else model
         self.tokenizers = tokenizers
         self.config = config
         self.aligner = aligner or Aligner()
+        self.shortlist = shortlist
 
     @classmethod
     def load(
@@ -81,8 +86,14 @@ class Translator:
         keep_freed_memory()
         precision = pick_precision(first.config.decoding.precision, first.model.device)
         model, *others = (in_precision(found.model, precision) for found in runs)
-        aligner = load_aligner(first.path, first.config.model)
-        return cls(model, first.tokenizers, first.config, others=others, aligner=aligner)
+        return cls(
+            model,
+            first.tokenizers,
+            first.config,
+            others=others,
+            aligner=load_aligner(first.path, first.config.model),
+            shortlist=shortlist_of(first),
+        )
 
     def translate(
         self,
@@ -140,6 +151,7 @@ class Translator:
             n_best=n_best,
             demands=demands,
             pieces=self.tokenizers.target.pieces(range(self.tokenizers.target.size)),
+            shortlist=self.shortlist,
             progress=progress,
         )
         if demands is not None:

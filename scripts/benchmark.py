@@ -75,7 +75,7 @@ def decode(arguments: argparse.Namespace) -> None:
         ours = [row for row in rows if row["engine"] == "nmt"]
         print(json.dumps(ours[-1] | {"greedy": ours[0], "all": rows}))
     else:
-        show_translation(speeds, ratio)
+        show_translation(speeds, ratio, config.decoding.shortlist)
 
 
 def read_test(arguments: argparse.Namespace, config: Config) -> tuple[list[str], list[str] | None]:
@@ -142,7 +142,9 @@ def show(speed: TrainingSpeed) -> None:
     Console().print(table)
 
 
-def show_translation(speeds: Sequence[TranslationSpeed], ratio: dict[int, float]) -> None:
+def show_translation(
+    speeds: Sequence[TranslationSpeed], ratio: dict[int, float], shortlist: int
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -156,6 +158,8 @@ def show_translation(speeds: Sequence[TranslationSpeed], ratio: dict[int, float]
         "peak memory": [f"{each.peak_memory_mb:,.0f} MB" for each in speeds],
         "BLEU": ["" if each.bleu is None else f"{each.bleu:.2f}" for each in speeds],
     }
+    if shortlist:
+        rows["shortlist"] = [str(shortlist) if each.engine == "nmt" else "none" for each in speeds]
     for name, cells in rows.items():
         table.add_row(name, *cells)
     console = Console()

@@ -97,6 +97,7 @@ def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
 def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
+    from nmt.training.lexicon import shortlist_of
 
     run = load_run(
         arguments.run,
@@ -104,6 +105,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
         device=arguments.device,
         overrides=arguments.overrides + search_overrides(arguments),
     )
+    shortlist = shortlist_of(run)
     name = None if arguments.source else arguments.split or "test"
     split = read_pairs(arguments, run.config.data, name)
     with progress_bar(len(split.source)) as advance:
@@ -114,6 +116,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
             run.config.decoding,
             max_pieces=run.config.data.max_pieces,
             ter=True,
+            shortlist=shortlist,
             progress=advance,
         )
     if arguments.output:

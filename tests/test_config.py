@@ -90,6 +90,7 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ("model.dropout=.nan", "model.dropout must be a finite number, but is nan"),
         ("training.learning_rate=0", "training.learning_rate must be above 0, but is 0.0"),
         ("decoding.beam_size=0", "decoding.beam_size must be at least 1, but is 0"),
+        ("decoding.shortlist=65", "decoding.shortlist must be in [0, 64], but is 65"),
         (
             "model.attention.score=dott",
             "model.attention.score must be one of additive, dot, scaled_dot, but is 'dott'; "

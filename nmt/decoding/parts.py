@@ -12,6 +12,7 @@ from nmt.config import DecodingConfig
 from nmt.decoding.constraints import Demands
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.segments import cut
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Candidate, Decode, Encode, n_best_lines
 
 
@@ -40,6 +41,7 @@ def translate_parts(
     n_best: int = 1,
     demands: Demands | None = None,
     pieces: Sequence[str] = (),
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Translation]:
     """Of lines in parts, with up to `n_best` hypotheses of each; what else is as `n_best_lines`
@@ -59,6 +61,7 @@ def translate_parts(
             n_best=n_best,
             demands=[] if demands is None else demands_on(demands, lines),
             pieces=pieces,
+            shortlist=shortlist,
             progress=progress and in_lines(progress, len(lines), parts_in_all),
         )
     )

@@ -1,7 +1,7 @@
 """What search asks of a model, or of several at once.
 
 B sentences, W hypotheses of each, S source length, T target length, n hypotheses asked about,
-V vocabulary.
+V vocabulary, K pieces that a search weighs.
 """
 
 from __future__ import annotations
@@ -27,8 +27,16 @@ class Predictor(Protocol):
 
     def start(self, source: Tensor) -> State: ...
 
+    def narrowed(self, pieces: Tensor) -> Predictor: ...
+
     def predict(
-        self, tokens: Tensor, state: State, live: Tensor | None, *, need_attention: bool = False
+        self,
+        tokens: Tensor,
+        state: State,
+        live: Tensor | None,
+        *,
+        need_attention: bool = False,
+        among: Tensor | None = None,
     ) -> Prediction: ...
 
     def token_log_probs(self, source: Tensor, target: Tensor) -> Tensor: ...
@@ -72,13 +80,22 @@ class Ensemble(nn.Module):
     def start(self, source: Tensor) -> EnsembleState:
         return EnsembleState(tuple(member.start(source) for member in self._models))
 
+    def narrowed(self, pieces: Tensor) -> Ensemble:
+        return Ensemble([member.narrowed(pieces) for member in self._models])
+
     def predict(
-        self, tokens: Tensor, state: State, live: Tensor | None, *, need_attention: bool = False
+        self,
+        tokens: Tensor,
+        state: State,
+        live: Tensor | None,
+        *,
+        need_attention: bool = False,
+        among: Tensor | None = None,
     ) -> Prediction:
         """As `Seq2Seq.predict`; the attention is the mean of the members'."""
         assert isinstance(state, EnsembleState)
         found = [
-            member.predict(tokens, before, live, need_attention=need_attention)
+            member.predict(tokens, before, live, need_attention=need_attention, among=among)
             for member, before in zip(self._models, state.members, strict=True)
         ]
         log_probs = _mean([each.logits.log_softmax(-1) for each in found])

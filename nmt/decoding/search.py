@@ -1,7 +1,8 @@
 """The search of translations by any predictor, with any strategy.
 
 A sentences of a batch, B of them still open, G groups of W hypotheses of each, F = G * W,
-n of these alive, S source length, V vocabulary, k and C candidates.
+n of these alive, S source length, V vocabulary (with a shortlist the K pieces of a sentence), k and
+C candidates.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from nmt.config import BOS, EOS, PAD
 from nmt.decoding.beam import LEAVING, Beam, Candidates, Finished, Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
+from nmt.decoding.shortlist import Shortlist, Shortlisted
 from nmt.decoding.strategies import NEVER, Places, Strategy, TowardsDemands
 
 
@@ -41,25 +43,31 @@ def search(
     penalties: Penalties,
     n_best: int = 1,
     constraint: Constraint | None = None,
+    shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
     """Up to `n_best` hypotheses of each group of each sentence of `source` (A, S), best first.
 
     A hypothesis counts as finished when, ending in EOS, it is among the W best of its group; at
     limits[a] pieces all are ended. One that cannot come among its group's `n_best` any more is
     given up, and not sooner, so that the search misses no better hypothesis of the beam. With
-    W = 1 it is greedy: it stops at the first EOS.
+    W = 1 it is greedy: it stops at the first EOS. With a `constraint` the `shortlist` is left out:
+    what is demanded need not be in it.
     """
     assert n_best <= strategy.width
     device, longest = source.device, max(limits)
+    choice = None if shortlist is None or constraint is not None else shortlist.choose(source)
+    if choice is not None:
+        predictor, strategy = predictor.narrowed(choice.pieces), Shortlisted(strategy, choice)
     limit = torch.tensor(limits, device=device)  # (A,)
     highest = torch.tensor([penalties.length(pieces + 1) for pieces in limits], device=device)
     beam = Beam.start(predictor, source, strategy.groups, coverage=penalties.beta > 0)
     finished = Finished(len(limits), strategy.groups, n_best, longest).to(device)
     for length in range(1, longest + 2):  # of a hypothesis that ends in this step
         live = beam.live()
-        beam, log_probs = _read(predictor, beam, live)
-        _allow(log_probs, beam, live, limit if length > min(limits) else None)
         places = beam.places(live, strategy.groups)
+        among = None if choice is None else choice.columns[places.sentences]  # (n, K)
+        beam, log_probs = _read(predictor, beam, live, among)
+        _allow(log_probs, beam, live, limit if length > min(limits) else None)
         lacking = None
         if constraint is not None:
             ends = log_probs[:, EOS].clone()
@@ -80,11 +88,17 @@ def search(
     return finished.hypotheses()
 
 
-def _read(predictor: Predictor, beam: Beam, live: Tensor | None) -> tuple[Beam, Tensor]:
+def _read(
+    predictor: Predictor, beam: Beam, live: Tensor | None, among: Tensor | None
+) -> tuple[Beam, Tensor]:
     """The beam whose state has read all of its tokens, and what the predictor then finds of each
     next token: log-probabilities (n, V)."""
     found = predictor.predict(
-        beam.tokens[:, :, -1], beam.state, live, need_attention=beam.coverage is not None
+        beam.tokens[:, :, -1],
+        beam.state,
+        live,
+        need_attention=beam.coverage is not None,
+        among=among,
     )
     coverage = beam.coverage
     if coverage is not None and found.attention is not None:

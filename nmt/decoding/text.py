@@ -11,6 +11,7 @@ from nmt.config import DecodingConfig
 from nmt.decoding.constraints import Constrain, Demands
 from nmt.decoding.mbr import Utility, expected_utilities, pick_utility
 from nmt.decoding.predictor import Predictor
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translate import translate_ids
 
 Encode = Callable[[str], list[int]]
@@ -39,6 +40,7 @@ def n_best_lines(
     n_best: int = 1,
     demands: Sequence[Demands] = (),
     pieces: Sequence[str] = (),
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Candidate]]:
     """Up to `n_best` candidates of each line, all of different text, best first; at least one.
@@ -61,6 +63,7 @@ def n_best_lines(
         progress,
         n_best=n_best if utility is None else config.samples,
         constrain=Constrain(pieces, asked, config) if asked else None,
+        shortlist=shortlist,
     )
     candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):

@@ -15,6 +15,7 @@ from nmt.config import PAD, DecodingConfig
 from nmt.decoding.beam import Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.search import Constraint, search
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
 from nmt.errors import UserError
 
@@ -32,6 +33,7 @@ def translate_ids(
     *,
     n_best: int = 1,
     constrain: Constrain | None = None,
+    shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
     """Up to `n_best` different hypotheses of each sentence, best first; of samples all `n_best`.
 
@@ -54,6 +56,7 @@ def translate_ids(
                 penalties=Penalties(config.length_penalty, config.coverage_penalty),
                 n_best=1 if drawn else min(n_best, config.beam_size // config.groups),
                 constraint=None if constrain is None else constrain(batch),
+                shortlist=shortlist,
             )
         except torch.cuda.OutOfMemoryError:
             return None

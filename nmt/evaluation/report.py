@@ -12,6 +12,7 @@ from nmt.config import DecodingConfig
 from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.parts import parts_of, translate_parts
+from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translate import evaluating
 from nmt.device import pick_precision
 from nmt.evaluation.alignment import HeadAlignment, align_heads
@@ -49,6 +50,7 @@ def evaluate(
     max_pieces: int,
     ter: bool = False,
     aer: bool = True,
+    shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Translates the split and scores it; the attention is aligned where the truth is known.
@@ -64,6 +66,7 @@ def evaluate(
         decoding,
         encode=tokenizers.source.encode,
         decode=tokenizers.target.decode,
+        shortlist=shortlist,
         progress=progress,
     )
     seconds = perf_counter() - begun

@@ -44,7 +44,7 @@ class Int8Linear(nn.Module):
     Sums of integers are exact, so a row's result does not depend on the rows beside it.
     """
 
-    weight: Tensor  # (N, M) int8
+    weight: Tensor  # (M, N) int8
     scale: Tensor  # (M,) float32
     bias: Tensor  # (M,) float32
 
@@ -54,14 +54,14 @@ class Int8Linear(nn.Module):
         whole = linear.weight.detach().float()
         weight, scale = _quantize(whole)
         bias = torch.zeros(len(whole)) if linear.bias is None else linear.bias.detach().float()
-        self.register_buffer("weight", weight.t())
+        self.register_buffer("weight", weight)
         self.register_buffer("scale", scale.squeeze(1))
         self.register_buffer("bias", bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., N) -> (..., M) float32"""
         rows, scale = _quantize(x.flatten(0, -2))
-        out = torch._int_mm(rows, self.weight).float()  # (R, M)
+        out = torch._int_mm(rows, self.weight.t()).float()  # (R, M)
         out = torch.addcmul(self.bias, out.mul_(scale), self.scale, out=out)
         return out.view(*x.shape[:-1], self.out_features)
 

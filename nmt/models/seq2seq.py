@@ -4,7 +4,7 @@ Search and training know these types and no model. States are values: nothing is
 module between calls.
 
 B sentences, W hypotheses of each, S source length, T target length, N width of a decoder state,
-M width of the memory, V vocabulary, L decoder layers, H heads.
+M width of the memory, V vocabulary, K pieces that a search weighs, L decoder layers, H heads.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.config import PAD
+from nmt.models.layers import narrowed
 
 CHUNK = 1024  # rows of logits that exist at once where translations are scored
 
@@ -62,7 +63,7 @@ class Stepped(NamedTuple, Generic[StateT]):
 class Prediction(NamedTuple):
     """What may come next, of the n hypotheses that were asked about."""
 
-    logits: Tensor  # (n, V) float32
+    logits: Tensor  # (n, V) float32, or (n, K)
     state: State
     attention: Tensor | None  # (B, W, S) mean of all layers and heads, where asked for
 
@@ -114,16 +115,30 @@ class Seq2Seq(nn.Module):
         state: State = self.decoder.start(self.encode(source))
         return state
 
+    def narrowed(self, pieces: Tensor) -> Seq2Seq:
+        """The same encoder and decoder, predicting these (U,) of the vocabulary alone."""
+        output = narrowed(self.output, pieces)
+        return Seq2Seq(self.encoder, self.decoder, output).train(self.training)
+
     def predict(
-        self, tokens: Tensor, state: State, live: Tensor | None, *, need_attention: bool = False
+        self,
+        tokens: Tensor,
+        state: State,
+        live: Tensor | None,
+        *,
+        need_attention: bool = False,
+        among: Tensor | None = None,
     ) -> Prediction:
         """Reads one token of each hypothesis, `tokens` (B, W), and says what may come next.
 
         `live` (n,) int64 holds those of the B * W hypotheses to be asked about; None: all.
+        `among` (n, K) int64 says which of the vocabulary are weighed; -1 gives a logit of -inf.
         """
         states, after, weights = self.decoder.step(tokens, state, need_attention)
         asked = states.flatten(0, 1)  # (B, W, N) -> (B * W, N)
         logits = self.output(asked if live is None else asked[live])
+        if among is not None:
+            logits = logits.gather(1, among.clamp(min=0)).masked_fill(among < 0, float("-inf"))
         attention = None if weights is None else weights.mean((1, 2))
         return Prediction(logits.float(), after, attention)
 

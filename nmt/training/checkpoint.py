@@ -5,6 +5,7 @@
     checkpoints/averaged/: the same
     checkpoints/best, checkpoints/last: files that name one of the folders
     checkpoints/<step>.damaged/: what was found damaged and set aside
+    lexicon/lexicon.safetensors, checksums.json: for shortlists, at the end of training
 
 It is self-contained and movable. Reading one that a stranger made runs none of their code:
 safetensors, YAML through the schema, `torch.load(weights_only=True)`; nothing outside is read.

@@ -7,10 +7,14 @@ import json
 import logging
 from pathlib import Path
 
+import torch
+
 from nmt.compose import run_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
+from nmt.data.lexicon import build_lexicon
 from nmt.data.tokenizer import Tokenizers
+from nmt.decoding.shortlist import Shortlist
 from nmt.device import keep_freed_memory, start_torch
 from nmt.evaluation.alignment import save_aligner
 from nmt.evaluation.report import evaluate, head_alignments
@@ -27,6 +31,7 @@ from nmt.training.checkpoint import (
     write_config,
 )
 from nmt.training.files import may_write, must_write, write_whole
+from nmt.training.lexicon import make_shortlist, save_lexicon
 from nmt.training.lock import locked
 from nmt.training.recovery import Diverged
 from nmt.training.report import Report, Summary
@@ -118,19 +123,22 @@ def average(trainer: Trainer) -> None:
 
 
 def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
-    """Tests the best checkpoint, writes summary.json and keeps the head that aligns best."""
+    """Tests the best checkpoint, writes summary.json, keeps the head that aligns best and
+    a lexicon for shortlists."""
     best = find_checkpoint(run, "best")
     load_weights(state.model, best / WEIGHTS)
     name, split = (
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
     log.info("translating the %s set with the weights of %s", name, best)
+    shortlist = keep_lexicon(config, run, prepared, state.model.device)
     evaluation = evaluate(
         state.model,
         prepared.tokenizers,
         split,
         config.decoding,
         max_pieces=config.data.max_pieces,
+        shortlist=shortlist,
     )
     save_aligner(run, head_alignments(state.model, prepared.tokenizers, prepared.validation))
     progress, head = state.progress, evaluation.best_head
@@ -155,3 +163,13 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
         text = json.dumps(summary._asdict(), indent=2) + "\n"
         write_whole(run / "summary.json", text.encode())
     return summary
+
+
+def keep_lexicon(
+    config: Config, run: Path, prepared: Prepared, device: torch.device
+) -> Shortlist | None:
+    """Keeps the lexicon of the corpus in the run; the shortlist that the config asks for."""
+    lexicon = build_lexicon(prepared, config.training.seed)
+    save_lexicon(run, lexicon)
+    count = config.decoding.shortlist
+    return make_shortlist(lexicon, count, prepared.tokenizers, device) if count else None

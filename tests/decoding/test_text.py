@@ -35,6 +35,7 @@ def reversing_search(monkeypatch: pytest.MonkeyPatch) -> None:
         *,
         n_best: int,
         constrain: None,
+        shortlist: None,
     ) -> list[list[Hypothesis]]:
         assert all(len(ids) > 1 for ids in sources)
         if progress is not None:
@@ -74,7 +75,9 @@ def candidates_of(
     """Of a blank line and of another, for which the search finds these texts and probabilities."""
     asked: list[int] = []
 
-    def search(*arguments: object, n_best: int, constrain: None) -> list[list[Hypothesis]]:
+    def search(
+        *arguments: object, n_best: int, constrain: None, shortlist: None
+    ) -> list[list[Hypothesis]]:
         asked.append(n_best)
         return [[Hypothesis([ord(letter) for letter in text], p, p) for text, p in found]]
 

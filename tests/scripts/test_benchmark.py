@@ -39,9 +39,10 @@ def test_translating_is_timed_beside_the_other_engine(
     keys = ("sentences_per_second", "target_tokens_per_second", "peak_memory_mb", "ratio")
     assert all(each[key] > 0 for key in keys for each in (found, found["greedy"]))
     assert [each["engine"] for each in found["all"]] == ["nmt", "nmt", "ctranslate2", "ctranslate2"]
-    shown = script("benchmark", "decode", run, *quick)
+    shown = script("benchmark", "decode", run, *quick, "--set", "decoding.shortlist=5")
     assert shown.returncode == 0, shown.stderr
     assert "sentences/s" in shown.stdout and "times as fast" not in shown.stdout
+    assert "shortlist" in shown.stdout
 
 
 def test_mistakes_are_one_sentence(script: Script) -> None:
