@@ -147,7 +147,7 @@ def peak_memory(process: subprocess.Popen[bytes]) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks are read from /proc")
 def test_memory_does_not_grow_with_the_lines(untrained_run: Path) -> None:
-    first, rounds = 3_000, 8
+    first, rounds = 2_500, 6
     spaces = b" " * 500  # nothing to translate, and much to keep for who keeps what is read
     rng = random.Random(1)
     peaks = []
