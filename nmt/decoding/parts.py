@@ -70,7 +70,7 @@ def translate_parts(
 
 def in_lines(progress: Callable[[int], None], lines: int, parts: int) -> Callable[[int], None]:
     """Told how many more of the parts are done, tells `progress` of as large a share of lines."""
-    done = 0
+    done, parts = 0, max(parts, 1)  # of nothing, nothing is told
 
     def tell(more: int) -> None:
         nonlocal done
