@@ -6,7 +6,6 @@ k continuations of one of them, C candidates of a group, V vocabulary.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -22,6 +21,7 @@ NEVER = float("-inf")
 BLOCKED = 2**15 - 1  # lacking so much, a token may not come
 LAST = 2**62
 WIDE = 1024  # tokens from which two levels find the best of a row sooner
+BLOCK = 64  # tokens that the upper level takes as one: soonest for 1 to 10 of 2,500 to 32,000
 
 
 class Places(NamedTuple):
@@ -215,16 +215,16 @@ def best(log_probs: Tensor, count: int) -> Continuations:
     """
     rows, vocabulary = log_probs.shape
     count = min(count, vocabulary)
-    block = 1 << round(math.log2(vocabulary / count) / 2)  # as many as are then looked through
-    blocks = vocabulary // block
+    blocks = vocabulary // BLOCK
     if vocabulary < WIDE or blocks < 4 * count:
         return Continuations(*log_probs.topk(count, dim=1))
-    whole = log_probs[:, : blocks * block].view(rows, blocks, block)
+    whole = log_probs[:, : blocks * BLOCK].view(rows, blocks, BLOCK)
     chosen = whole.amax(2).topk(count, dim=1).indices  # (n, count)
-    inside = whole.gather(1, chosen[:, :, None].expand(-1, -1, block)).flatten(1)
-    starts = torch.arange(block, device=log_probs.device) + block * chosen[:, :, None]
-    rest = torch.arange(blocks * block, vocabulary, device=log_probs.device).expand(rows, -1)
-    inside = torch.cat([inside, log_probs[:, blocks * block :]], dim=1)
+    row = torch.arange(rows, device=log_probs.device)[:, None]
+    inside = whole[row, chosen].flatten(1)  # block by block; `gather` goes number by number
+    starts = torch.arange(BLOCK, device=log_probs.device) + BLOCK * chosen[:, :, None]
+    rest = torch.arange(blocks * BLOCK, vocabulary, device=log_probs.device).expand(rows, -1)
+    inside = torch.cat([inside, log_probs[:, blocks * BLOCK :]], dim=1)
     tokens = torch.cat([starts.flatten(1), rest], dim=1)
     values, order = inside.topk(count, dim=1)
     return Continuations(values, tokens.gather(1, order))

@@ -10,9 +10,10 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nmt.models.attention import KeyValue
+from nmt.models.products import GRAIN
 
 
 class Written:
@@ -30,72 +31,82 @@ class Cache(NamedTuple):
     from the same one do not disturb each other.
     """
 
-    own: Tensor  # (B, W, K): 0 for the tokens a hypothesis consists of, -inf for others
+    own: Tensor  # (B, W, C): 0 for the tokens a hypothesis consists of, -inf for others
     layers: tuple[KeyValue, ...]  # L of (B, H, C, D); empty before the first token
+    filled: int  # K, of the places that hold keys of this cache
     written: Written  # places of `layers` that hold keys, of this cache or of one that came of it
 
     @classmethod
     def start(cls, sentences: int, device: torch.device) -> Cache:
-        return cls(torch.empty(sentences, 1, 0, device=device), (), Written(0))
+        return cls(torch.empty(sentences, 1, 0, device=device), (), 0, Written(0))
 
     def select(self, rows: Tensor) -> Cache:
         """As `State.select`."""
         sentences, beam, _ = self.own.shape
-        chosen = self._replace(own=self.own.flatten(0, 1)[rows])  # (B * W, K) -> (B', W', K)
+        chosen = self._replace(own=self.own.flatten(0, 1)[rows])  # (B * W, C) -> (B', W', C)
         if rows.size(0) == sentences:
             return chosen
         kept = rows[:, 0] // beam
         layers = tuple(layer.select(kept) for layer in self.layers)
-        return Cache(chosen.own, layers, Written(self.own.size(2)))
+        return chosen._replace(layers=layers, written=Written(self.filled))
 
     def with_room(self) -> Cache:
         """Of these hypotheses, each with one more token: the place of its key is there and not yet
         written."""
-        width, count = self.own.shape[1:]
-        new = torch.full((width, width), -math.inf, device=self.own.device).fill_diagonal_(0.0)
-        room = self.layers[0].key.size(2) if self.layers else 0
+        width, room = self.own.shape[1:]
         cache = self
-        if self.written.count != count or count + width > room:
+        if self.written.count != self.filled or self.filled + width > room:
             cache = self._compact(width)
-        own = torch.cat([cache.own, new.expand(len(cache.own), -1, -1)], dim=2)
-        cache.written.count += width
-        return Cache(own, cache.layers, cache.written)
+        own, end = cache.own.clone(), cache.filled + width
+        own[:, :, cache.filled : end].diagonal(dim1=1, dim2=2).fill_(0.0)
+        cache.written.count = end
+        return cache._replace(own=own, filled=end)
 
     def _compact(self, width: int) -> Cache:
         """In a memory of its own, without the keys that are nobody's any more."""
-        alive = (self.own == 0).any(1)  # (B, K)
+        alive = (self.own == 0).any(1)  # (B, C)
         count = int(alive.sum(1).max()) if alive.numel() else 0
+        room = _room(count, width)
         order = alive.int().argsort(dim=1, descending=True, stable=True)[:, :count]
-        own = self.own.gather(2, order[:, None].expand(-1, self.own.size(1), -1))
-        room = 2 * (count + width) + 8
-        layers = tuple(_moved(layer, order, room) for layer in self.layers)
-        return Cache(own, layers, Written(count))
+        own = self.own.new_full((*self.own.shape[:2], room), -math.inf)
+        own[:, :, :count] = self.own.gather(2, order[:, None].expand(-1, self.own.size(1), -1))
+        places = nn.functional.pad(order, (0, room - count))  # (B, room); any, where nothing is
+        return Cache(
+            own, tuple(_moved(each, places) for each in self.layers), count, Written(count)
+        )
 
     def write(self, layer: int, new: KeyValue) -> tuple[KeyValue, Cache]:
-        """The keys of all tokens in a layer, those `new` (B, H, W, D) at the end, and the cache
-        that holds them."""
-        count = self.own.size(2)
+        """The keys of all tokens in a layer, those `new` (B, H, W, D) at the end; and the cache
+        that holds them.
+
+        Of other types than float32 places follow that are nobody's yet: their products would copy
+        a part of a memory, while those of float32 read it where it is.
+        """
         layers = self.layers
         if layer == len(layers):  # the first token: no layer has a memory yet
-            layers = (*layers, KeyValue(*(_roomy(part, 4 * count) for part in new)))
-        width = new.key.size(2)
+            layers = (*layers, KeyValue(*(_empty(part, self.own.size(2)) for part in new)))
         for memory, part in zip(layers[layer], new, strict=True):
-            memory[:, :, count - width : count] = part
-        seen = KeyValue(*(memory[:, :, :count] for memory in layers[layer]))
+            memory[:, :, self.filled - part.size(2) : self.filled] = part
+        reach = self.filled if new.key.dtype == torch.float32 else None
+        seen = KeyValue(*(memory[:, :, :reach] for memory in layers[layer]))
         return seen, self._replace(layers=layers)
 
 
-def _roomy(like: Tensor, room: int) -> Tensor:
+def _room(count: int, width: int) -> int:
+    """Places for twice what is there; of few sizes, for which a CPU has to make few kernels."""
+    return GRAIN * math.ceil((2 * (count + width)) / GRAIN)
+
+
+def _empty(like: Tensor, room: int) -> Tensor:
+    """Zeros, as what is nobody's is multiplied all the same: by 0."""
     batch, heads, _, width = like.shape
-    return like.new_empty(batch, heads, room, width)
+    return like.new_zeros(batch, heads, room, width)
 
 
-def _moved(layer: KeyValue, order: Tensor, room: int) -> KeyValue:
-    """The keys of the places `order` (B, K'), in a memory with `room`."""
-    parts = []
-    for part in layer:
-        index = order[:, None, :, None].expand(-1, part.size(1), -1, part.size(3))
-        memory = _roomy(part, room)
-        torch.gather(part, 2, index, out=memory[:, :, : order.size(1)])
-        parts.append(memory)
-    return KeyValue(*parts)
+def _moved(layer: KeyValue, places: Tensor) -> KeyValue:
+    """The keys of `places` (B, C'), in a memory of their own."""
+    heads, room = layer.key.shape[1:3]
+    starts = room * torch.arange(layer.key.size(0) * heads, device=places.device)  # (B * H,)
+    rows = (starts[:, None] + places.repeat_interleave(heads, dim=0)).flatten()
+    parts = (part.flatten(0, 2).index_select(0, rows) for part in layer)
+    return KeyValue(*(part.view(*layer.key.shape[:2], places.size(1), -1) for part in parts))

@@ -126,7 +126,8 @@ class DecoderLayer(nn.Module):
         inner = self.around_self.enter(x)
         new = self.self_attention.project(inner, positions)
         seen, cache = cache.write(layer, new)
-        attended = self.self_attention(inner, seen, mask=cache.own, positions=positions)
+        mask = cache.own[:, :, : seen.key.size(2)]
+        attended = self.self_attention(inner, seen, mask=mask, positions=positions)
         return self.around_self.leave(x, attended.context), cache
 
     def attend_source(

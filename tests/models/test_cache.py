@@ -13,6 +13,7 @@ import torch
 from nmt.config import BOS
 from nmt.models.attention import KeyValue
 from nmt.models.cache import Cache
+from nmt.models.products import GRAIN
 from nmt.models.seq2seq import Memory, Seq2Seq
 
 SOURCE = torch.tensor([[5, 6, 7, 8, 3], [11, 5, 3, 0, 0], [9, 3, 0, 0, 0], [4, 4, 4, 3, 0]])
@@ -91,29 +92,34 @@ class Branch(NamedTuple):
     said: list[list[list[int]]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("seed", range(12))
-def test_every_hypothesis_sees_its_own_keys(seed: int) -> None:
+def test_every_hypothesis_sees_its_own_keys(seed: int, dtype: torch.dtype) -> None:
     """Whatever is selected, and whichever of several branches is continued."""
     generator, names = random.Random(seed), count()
     branches = [Branch(Cache.start(3, torch.device("cpu")), [[[]], [[]], [[]]])]
     for _ in range(40):
         before = generator.choice(branches[-3:])
         said = [[[*one, next(names)] for one in sentence] for sentence in before.said]
-        cache = written(before.cache, said)
+        cache = written(before.cache, said, dtype)
         different = max(len({name for one in sentence for name in one}) for sentence in said)
         # Twice what is alive, of the sentence that has most; as long as that is enough, as before.
-        assert room(cache) <= max(2 * different + 8, room(before.cache))
+        assert room(cache) <= max(2 * different + GRAIN, room(before.cache))
         branches.append(selected(Branch(cache, said), generator))
 
 
-def written(cache: Cache, said: list[list[list[int]]]) -> Cache:
+def written(cache: Cache, said: list[list[list[int]]], dtype: torch.dtype) -> Cache:
     """With a key for the last name of each hypothesis; what is then seen is looked at."""
     cache = cache.with_room()
     last = torch.tensor([[one[-1] for one in sentence] for sentence in said])[:, None, :, None]
     for layer, sign in enumerate((1, -1)):
-        seen, cache = cache.write(layer, KeyValue(sign * last.float(), 1000 * sign * last.float()))
+        new = sign * last.to(dtype)
+        seen, cache = cache.write(layer, KeyValue(new, 1000 * new))
+        # A product of float32 is of what is written alone, one of another type of all there is.
+        assert seen.key.size(2) == (cache.filled if dtype == torch.float32 else room(cache))
+        own = cache.own[:, :, : seen.key.size(2)] == 0
         for row, sentence in enumerate(said):
-            for mine, one in zip(cache.own[row] == 0, sentence, strict=True):
+            for mine, one in zip(own[row], sentence, strict=True):
                 assert sorted((sign * seen.key[row, 0, mine, 0]).tolist()) == sorted(one)
                 assert torch.equal(seen.value[row], 1000 * seen.key[row])
     return cache
@@ -147,4 +153,4 @@ def test_keys_are_not_copied_for_each_token_nor_for_each_hypothesis() -> None:
         assert chosen.layers[0].key is cache.layers[0].key
         cache = chosen
     assert len(memories) < 12, "each time it moves it gets twice the room"
-    assert room(cache) <= 2 * width * steps + 8
+    assert room(cache) <= 2 * width * steps + GRAIN
