@@ -251,6 +251,7 @@ class DecodingConfig:
     max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces
     max_extra: int = 10
     batch_tokens: int = 16384  # padded source pieces times hypotheses
+    workers: int = 1  # batches searched side by side on a CPU, sharing its threads: sooner done
     precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
     # Of each source piece so many translations are weighed, beside the commonest pieces; 0: the
     # whole vocabulary. For finished runs: validations weigh it whole, as do demands on words.
@@ -260,7 +261,7 @@ class DecodingConfig:
         one_of("decoding.strategy", self.strategy, ("beam", "sample", "mbr"))
         one_of("decoding.precision", self.precision, ("auto", "fp32", "bf16", "int8"))
         one_of("decoding.utility", self.utility, ("chrf", "bleu"))
-        for key in ("beam_size", "groups", "samples"):
+        for key in ("beam_size", "groups", "samples", "workers"):
             at_least(f"decoding.{key}", getattr(self, key), 1)
         require(
             self.beam_size % self.groups == 0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import ceil
 
 import torch
@@ -17,9 +19,14 @@ from nmt.decoding.predictor import Predictor
 from nmt.decoding.search import Constraint, search
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
+from nmt.decoding.workers import side_by_side
 from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
+
+# Tokens of a batch, as decoding.batch_tokens counts them, from which two side by side are sooner
+# done than one after the other: in smaller ones Python, which does one thing at a time, is most.
+WORTHWHILE = 3072
 
 # Demands on the sentences of these indices, together in a batch.
 Constrain = Callable[[Sequence[int]], Constraint]
@@ -40,47 +47,78 @@ def translate_ids(
     Sentences are ids that end in EOS. `progress` is told, batch by batch, how many more are done.
     A batch for which a GPU has not the memory is halved.
     """
-    drawn = config.strategy != "beam"
-    hypotheses = n_best if drawn else config.beam_size
-
-    def attempt(batch: Sequence[int]) -> list[list[Hypothesis]] | None:
-        """None where the memory is not enough."""
-        chosen = [sources[index] for index in batch]
-        limits = [longest_translation(source, config) for source in chosen]
-        try:
-            return search(
-                predictor,
-                pad(chosen).to(predictor.device),
-                limits,
-                pick_strategy(config, chosen, limits, n_best, predictor.device),
-                penalties=Penalties(config.length_penalty, config.coverage_penalty),
-                n_best=1 if drawn else min(n_best, config.beam_size // config.groups),
-                constraint=None if constrain is None else constrain(batch),
-                shortlist=shortlist,
-            )
-        except torch.cuda.OutOfMemoryError:
-            return None
-
+    job = _Job(predictor, sources, config, n_best, constrain, shortlist)
     found: list[list[Hypothesis]] = [[] for _ in sources]
-    waiting = list(batches(sources, config.batch_tokens // hypotheses))[::-1]
-    with evaluating(predictor), torch.inference_mode():
-        while waiting:
-            batch = waiting.pop()
-            searched = attempt(batch)
-            if searched is None:
-                # Here, where no exception holds on to what did not fit.
-                torch.cuda.empty_cache()
-                waiting += halved(batch, predictor.device)
-                continue
-            for index, best in zip(batch, searched, strict=True):
-                found[index] = best if drawn else distinct(best)[:n_best]
+    workers = workers_for(job.hypotheses * sum(map(len, sources)), config, predictor.device)
+    planned = list(batches(sources, config.batch_tokens // job.hypotheses, workers))
+    with evaluating(predictor):
+        for batch, answers in side_by_side(job.search, planned, workers):
+            for index, best in zip(batch, answers, strict=True):
+                found[index] = best
             if progress is not None:
                 progress(len(batch))
     return found
 
 
+@dataclass
+class _Job:
+    """What `translate_ids` is asked for, batch by batch."""
+
+    predictor: Predictor
+    sources: Sequence[Sequence[int]]
+    config: DecodingConfig
+    n_best: int
+    constrain: Constrain | None
+    shortlist: Shortlist | None
+
+    @property
+    def drawn(self) -> bool:
+        return self.config.strategy != "beam"
+
+    @property
+    def hypotheses(self) -> int:
+        return self.n_best if self.drawn else self.config.beam_size
+
+    def search(self, batch: list[int]) -> list[list[Hypothesis]]:
+        """The hypotheses of the sentences of these indices."""
+        found = self._attempt(batch)
+        if found is None:
+            # Here, where no exception holds on to what did not fit.
+            torch.cuda.empty_cache()
+            halves = halved(batch, self.predictor.device)
+            return [best for half in halves for best in self.search(half)]
+        return found if self.drawn else [distinct(best)[: self.n_best] for best in found]
+
+    def _attempt(self, batch: list[int]) -> list[list[Hypothesis]] | None:
+        """None where the memory is not enough."""
+        config, device = self.config, self.predictor.device
+        chosen = [self.sources[index] for index in batch]
+        limits = [longest_translation(source, config) for source in chosen]
+        try:
+            with torch.inference_mode():
+                return search(
+                    self.predictor,
+                    pad(chosen).to(device),
+                    limits,
+                    pick_strategy(config, chosen, limits, self.n_best, device),
+                    penalties=Penalties(config.length_penalty, config.coverage_penalty),
+                    n_best=1 if self.drawn else min(self.n_best, config.beam_size // config.groups),
+                    constraint=None if self.constrain is None else self.constrain(batch),
+                    shortlist=self.shortlist,
+                )
+        except torch.cuda.OutOfMemoryError:
+            return None
+
+
+def workers_for(tokens: int, config: DecodingConfig, device: torch.device) -> int:
+    """How many batches are searched side by side, of `tokens` in all."""
+    if device.type != "cpu" or config.batch_tokens < WORTHWHILE:
+        return 1
+    return max(1, min(config.workers, torch.get_num_threads(), tokens // WORTHWHILE))
+
+
 def halved(batch: list[int], device: torch.device) -> list[list[int]]:
-    """The two halves of a batch that does not fit, the second first."""
+    """The two halves of a batch that does not fit."""
     if len(batch) == 1:
         raise UserError(
             f"{device} has not the memory to translate a sentence: a shorter one or a smaller "
@@ -89,7 +127,7 @@ def halved(batch: list[int], device: torch.device) -> list[list[int]]:
     told = "%s has not the memory to translate %d sentences at once: they are halved; a lower "
     log.warning(told + "decoding.batch_tokens would be faster", device, len(batch))
     middle = len(batch) // 2
-    return [batch[middle:], batch[:middle]]
+    return [batch[:middle], batch[middle:]]
 
 
 def pick_strategy(
@@ -124,17 +162,26 @@ def distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
     return list(first.values())
 
 
-def batches(sources: Sequence[Sequence[int]], tokens: int) -> Iterator[list[int]]:
-    """Indices of sentences of like length, at most `tokens` padded pieces or one sentence a batch.
+def batches(sources: Sequence[Sequence[int]], tokens: int, workers: int = 1) -> Iterator[list[int]]:
+    """Indices of sentences of like length, at most `tokens` padded pieces or one sentence a batch;
+    as many batches for each of the `workers`, where their sizes allow it.
 
     Longest first: what does not fit into memory fails at once.
     """
     order = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
-    begin = 0
-    while begin < len(order):
-        end = begin + max(1, tokens // len(sources[order[begin]]))
-        yield order[begin:end]
-        begin = end
+
+    def filled(tokens: int) -> Iterator[list[int]]:
+        begin = 0
+        while begin < len(order):
+            end = begin + max(1, tokens // len(sources[order[begin]]))
+            yield order[begin:end]
+            begin = end
+
+    if workers > 1:
+        most = workers * ceil(sum(1 for _ in filled(tokens)) / workers)
+        sizes = range(1, tokens)
+        tokens = 1 + bisect(sizes, False, key=lambda size: sum(1 for _ in filled(size)) <= most)
+    return filled(tokens)
 
 
 def longest_translation(source: Sequence[int], config: DecodingConfig) -> int:

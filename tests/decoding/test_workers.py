@@ -1,0 +1,64 @@
+"""Work side by side: who does it, with how many threads, and what happens when it fails."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from time import sleep
+
+import pytest
+import torch
+
+from nmt.decoding.workers import side_by_side
+
+
+@pytest.fixture(autouse=True)
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_worker_has_its_share_of_the_threads() -> None:
+    meeting = threading.Barrier(2, timeout=60)
+
+    def work(task: int) -> tuple[int, int]:
+        meeting.wait()  # two at a time, or never
+        return torch.get_num_threads(), threading.get_ident()
+
+    found = dict(side_by_side(work, range(6), 2))
+    assert sorted(found) == list(range(6))
+    assert {threads for threads, _ in found.values()} == {2}
+    assert len({ident for _, ident in found.values()}) == 2
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize(("tasks", "workers"), [(1, 2), (0, 2), (3, 1)])
+def test_what_one_can_do_is_done_here_in_order(tasks: int, workers: int) -> None:
+    found = list(side_by_side(lambda _: threading.get_ident(), range(tasks), workers))
+    assert found == [(task, threading.get_ident()) for task in range(tasks)]
+
+
+def test_one_that_fails_ends_it_all() -> None:
+    done = []
+
+    def work(task: int) -> None:
+        if task == 0:
+            raise ValueError("no")
+        sleep(0.005)
+        done.append(task)
+
+    with pytest.raises(ValueError, match="no"):
+        list(side_by_side(work, range(1000), 2))
+    assert len(done) < 500, "what had not begun was left"
+    assert torch.get_num_threads() == 4
+
+
+def test_threads_to_come_start_as_before() -> None:
+    list(side_by_side(lambda task: task, range(4), 2))
+    seen = list[int]()
+    thread = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert seen == [4]
