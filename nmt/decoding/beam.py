@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
+from nmt.decoding.candidates import NEVER, Candidates, Places
 from nmt.decoding.predictor import Predictor
-from nmt.decoding.strategies import NEVER, Places
 from nmt.models.seq2seq import State
 
 # Sentences that are done leave when so large a share is: each size of a batch costs a CPU the
@@ -111,18 +111,6 @@ class Beam(NamedTuple):
             coverage=None if self.coverage is None else self.coverage.flatten(0, 1)[flat],
             mask=self.mask[kept],
         )
-
-
-class Candidates(NamedTuple):
-    """Hypotheses with one more token: of all groups in one row, or group by group."""
-
-    log_probs: Tensor  # (B, F) or (B, G, C) float32
-    parents: Tensor  # like it, int64: which of the F hypotheses is continued
-    tokens: Tensor  # like it, int64: by which token
-
-    def pick(self, order: Tensor) -> Candidates:
-        """Those of each group that `order` (B, G, C') points at."""
-        return Candidates(*(part.gather(2, order) for part in self))
 
 
 class Finished:

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.config import DecodingConfig
+from nmt.decoding.candidates import NEVER, Places
 from nmt.decoding.phrases import Distances, Phrases
 from nmt.decoding.spelling import Spelling, contains, one_line
-from nmt.decoding.strategies import BLOCKED, NEVER, Places
+from nmt.decoding.strategies import BLOCKED
 from nmt.errors import require
 
 Flags = NDArray[np.bool_]

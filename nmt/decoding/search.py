@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
-from nmt.decoding.beam import LEAVING, Beam, Candidates, Finished, Hypothesis, Penalties
+from nmt.decoding.beam import LEAVING, Beam, Finished, Hypothesis, Penalties
+from nmt.decoding.candidates import NEVER, Candidates, Places, Reached
 from nmt.decoding.predictor import Predictor
-from nmt.decoding.shortlist import Shortlist, Shortlisted
-from nmt.decoding.strategies import NEVER, Places, Strategy, TowardsDemands
+from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.strategies import Strategy, TowardsDemands
 
 
 class Constraint(Protocol):
@@ -57,7 +58,7 @@ def search(
     device, longest = source.device, max(limits)
     choice = None if shortlist is None or constraint is not None else shortlist.choose(source)
     if choice is not None:
-        predictor, strategy = predictor.narrowed(choice.pieces), Shortlisted(strategy, choice)
+        predictor = predictor.narrowed(choice.pieces)
     limit = torch.tensor(limits, device=device)  # (A,)
     highest = torch.tensor([penalties.length(pieces + 1) for pieces in limits], device=device)
     beam = Beam.start(predictor, source, strategy.groups, coverage=penalties.beta > 0)
@@ -76,7 +77,9 @@ def search(
         steering = strategy
         if lacking is not None:
             steering = TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
-        best = continuations(steering, log_probs, beam, live, places)
+        best = steering.choose(log_probs, Reached(beam.log_probs, live, places))
+        if choice is not None:
+            best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
         finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
         growing = _growing(best, strategy.width)
         growing = _give_up(growing, finished.scores[beam.rows], highest[beam.rows], strategy.width)
@@ -133,27 +136,6 @@ def _let_end(
     over = over.repeat_interleave(beam.log_probs.size(1))  # (B * F,)
     over = over if live is None else over[live]
     log_probs[:, EOS] = torch.where(over, ends, log_probs[:, EOS])
-
-
-def continuations(
-    strategy: Strategy, log_probs: Tensor, beam: Beam, live: Tensor | None, places: Places
-) -> Candidates:
-    """The best continuations of each group, as the strategy ranks them: (B, G, C)"""
-    sentences, hypotheses = beam.log_probs.shape
-    values, tokens = strategy.propose(log_probs, places)  # (n, k)
-    if live is not None:
-        every = (sentences * hypotheses, values.size(1))
-        values = values.new_full(every, NEVER).index_copy(0, live, values)
-        tokens = tokens.new_full(every, EOS).index_copy(0, live, tokens)
-    shape = (sentences, strategy.groups, -1)
-    values = beam.log_probs.view(-1, 1) + values  # (B * F, k)
-    parents = torch.arange(hypotheses, device=values.device)[:, None].expand(-1, values.size(1))
-    candidates = Candidates(
-        values.view(shape),
-        parents.expand(sentences, -1, -1).reshape(shape),
-        tokens.view(shape),
-    )
-    return candidates.pick(strategy.rank(candidates.log_probs, candidates.tokens))
 
 
 def _growing(best: Candidates, width: int) -> Candidates:

@@ -2,7 +2,8 @@
 lexical shortlist (Jean et al. 2015).
 
 A sentences of a batch, S source length, V vocabulary of the target, C candidates of a source piece,
-F frequent pieces, U pieces of a batch, K of a sentence, n hypotheses, k continuations of each.
+F frequent pieces, U pieces of a batch, K of a sentence, B sentences that are open, G groups of
+C continuations of each.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from nmt.config import BOS, EOS, PAD, UNK
-from nmt.decoding.strategies import Continuations, Places, Strategy
 
 SPECIAL = [PAD, UNK, BOS, EOS]  # the first ids, so that they are the first columns too
 
@@ -24,6 +24,12 @@ class Choice(NamedTuple):
 
     pieces: Tensor  # (U,) int64, rising: those of all the sentences together
     columns: Tensor  # (A, K) int64, rising: where in `pieces` a sentence's own are; -1: no more
+
+    def ids(self, chosen: Tensor, sentences: Tensor) -> Tensor:
+        """What the `chosen` (B, G, C) of the K pieces of these `sentences` (B,) are in the
+        vocabulary: like it."""
+        columns = self.columns[sentences[:, None], chosen.flatten(1)]
+        return self.pieces[columns].view_as(chosen)
 
 
 class Shortlist(NamedTuple):
@@ -44,21 +50,3 @@ class Shortlist(NamedTuple):
         allowed = allowed[:, pieces]  # (A, V) -> (A, U)
         own = list(torch.split(allowed.nonzero()[:, 1], allowed.sum(1).tolist()))
         return Choice(pieces, pad_sequence(own, batch_first=True, padding_value=-1))
-
-
-class Shortlisted:
-    """A strategy that is shown the columns of a choice, and answers in ids of the vocabulary."""
-
-    def __init__(self, strategy: Strategy, choice: Choice) -> None:
-        self.groups, self.width = strategy.groups, strategy.width
-        self.strategy = strategy
-        self.choice = choice
-
-    def propose(self, log_probs: Tensor, places: Places) -> Continuations:
-        """`log_probs` (n, K)"""
-        found = self.strategy.propose(log_probs, places)
-        columns = self.choice.columns[places.sentences[:, None], found.tokens]  # (n, k)
-        return found._replace(tokens=self.choice.pieces[columns])
-
-    def rank(self, totals: Tensor, tokens: Tensor) -> Tensor:
-        return self.strategy.rank(totals, tokens)

@@ -1,6 +1,6 @@
 """Which continuations a search goes on with: the best, the best that differ, or drawn ones.
 
-B sentences, G groups of hypotheses of each, W hypotheses of a group, n hypotheses that are alive,
+B sentences, G groups of W hypotheses of each, F = G * W, n hypotheses that are alive,
 k continuations of one of them, C candidates of a group, V vocabulary.
 """
 
@@ -8,50 +8,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from nmt.config import PAD
+from nmt.config import EOS, PAD
+from nmt.decoding.candidates import (
+    NEVER,
+    Candidates,
+    Continuations,
+    Places,
+    Reached,
+    best,
+    best_of_all,
+)
 
-NEVER = float("-inf")
 BLOCKED = 2**15 - 1  # lacking so much, a token may not come
 LAST = 2**62
-WIDE = 1024  # tokens from which two levels find the best of a row sooner
-BLOCK = 64  # tokens that the upper level takes as one: soonest for 1 to 10 of 2,500 to 32,000
-
-
-class Places(NamedTuple):
-    """Where in the search the n hypotheses stand."""
-
-    sentences: Tensor  # (n,) int64, of the batch that was searched
-    groups: Tensor  # (n,) int64
-    length: int  # of what they become, EOS included
-
-
-class Continuations(NamedTuple):
-    """Tokens that may follow each hypothesis, in any order."""
-
-    log_probs: Tensor  # (n, k) of the model; -inf where a token may not come
-    tokens: Tensor  # (n, k) int64
 
 
 class Strategy(Protocol):
     groups: int  # searched side by side for each sentence
     width: int  # hypotheses of a group
 
+    def choose(self, log_probs: Tensor, reached: Reached) -> Candidates:
+        """The best continuations of each group, best first: (B, G, C), so many that `width` remain
+        if some end. `log_probs` (n, V) may be overwritten."""
+        ...
+
+
+class OneByOne:
+    """A strategy that proposes continuations of each hypothesis, and then ranks those."""
+
+    groups: int
+    width: int
+
     def propose(self, log_probs: Tensor, places: Places) -> Continuations:
         """What each hypothesis may be continued by. `log_probs` (n, V) may be overwritten."""
-        ...
+        raise NotImplementedError
 
     def rank(self, totals: Tensor, tokens: Tensor) -> Tensor:
         """The best of each group's continuations, best first: indices (B, G, C) into the last
         dimension of `totals` (B, G, W * k), the log-probabilities of whole hypotheses, and of
         `tokens`, the last of each."""
-        ...
+        raise NotImplementedError
+
+    def choose(self, log_probs: Tensor, reached: Reached) -> Candidates:
+        sentences, hypotheses = reached.log_probs.shape
+        values, tokens = self.propose(log_probs, reached.places)  # (n, k)
+        if reached.live is not None:
+            every = (sentences * hypotheses, values.size(1))
+            values = values.new_full(every, NEVER).index_copy(0, reached.live, values)
+            tokens = tokens.new_full(every, EOS).index_copy(0, reached.live, tokens)
+        shape = (sentences, self.groups, -1)
+        values = reached.log_probs.view(-1, 1) + values  # (B * F, k)
+        parents = torch.arange(hypotheses, device=values.device)[:, None].expand(-1, values.size(1))
+        candidates = Candidates(
+            values.view(shape),
+            parents.expand(sentences, -1, -1).reshape(shape),
+            tokens.view(shape),
+        )
+        return candidates.pick(self.rank(candidates.log_probs, candidates.tokens))
 
 
 class BeamSearch:
@@ -62,16 +82,12 @@ class BeamSearch:
     def __init__(self, width: int) -> None:
         self.width = width
 
-    def propose(self, log_probs: Tensor, places: Places) -> Continuations:
-        # One more than the width, as EOS may come; greedy ends with it.
-        return best(log_probs, self.width + 1 if self.width > 1 else 1)
-
-    def rank(self, totals: Tensor, tokens: Tensor) -> Tensor:
-        # So many that `width` remain if every hypothesis ends.
-        return totals.topk(min(2 * self.width, totals.size(2)), dim=2).indices
+    def choose(self, log_probs: Tensor, reached: Reached) -> Candidates:
+        # So many that `width` remain if every hypothesis ends; greedy ends with EOS.
+        return best_of_all(log_probs, reached, 2 * self.width if self.width > 1 else 1)
 
 
-class DiverseBeamSearch:
+class DiverseBeamSearch(OneByOne):
     """Groups of beams, each kept from the tokens of those before it (Vijayakumar et al. 2018).
 
     A token costs `strength` for each time that an earlier group has chosen it in the same step
@@ -101,7 +117,7 @@ class DiverseBeamSearch:
         return torch.stack(chosen, dim=1)
 
 
-class Sampling:
+class Sampling(OneByOne):
     """Independent draws from the model: each sample is a group of its own.
 
     The distribution is sharpened by a `temperature` below 1, cut to the `top_k` likeliest tokens
@@ -158,7 +174,7 @@ class Sampling:
 
 
 @dataclass
-class TowardsDemands:
+class TowardsDemands(OneByOne):
     """One step of a beam whose places are shared out among the hypotheses that lack more and less
     of what is demanded, so that none of them crowds out the others (Post and Vilar 2018, dynamic
     beam allocation)."""
@@ -206,25 +222,3 @@ class TowardsDemands:
         rows[live] = torch.arange(len(self.lacking), device=tokens.device)
         found = self.lacking[rows[:, None], tokens.view(len(rows), -1)]  # (B * F, k)
         return found.view(tokens.shape)
-
-
-def best(log_probs: Tensor, count: int) -> Continuations:
-    """The `count` likeliest tokens of each row (n, V), in any order.
-
-    Where there are many tokens, first the blocks are found in which the best stand.
-    """
-    rows, vocabulary = log_probs.shape
-    count = min(count, vocabulary)
-    blocks = vocabulary // BLOCK
-    if vocabulary < WIDE or blocks < 4 * count:
-        return Continuations(*log_probs.topk(count, dim=1))
-    whole = log_probs[:, : blocks * BLOCK].view(rows, blocks, BLOCK)
-    chosen = whole.amax(2).topk(count, dim=1).indices  # (n, count)
-    row = torch.arange(rows, device=log_probs.device)[:, None]
-    inside = whole[row, chosen].flatten(1)  # block by block; `gather` goes number by number
-    starts = torch.arange(BLOCK, device=log_probs.device) + BLOCK * chosen[:, :, None]
-    rest = torch.arange(blocks * BLOCK, vocabulary, device=log_probs.device).expand(rows, -1)
-    inside = torch.cat([inside, log_probs[:, blocks * BLOCK :]], dim=1)
-    tokens = torch.cat([starts.flatten(1), rest], dim=1)
-    values, order = inside.topk(count, dim=1)
-    return Continuations(values, tokens.gather(1, order))

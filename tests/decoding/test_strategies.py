@@ -11,28 +11,11 @@ import torch
 from torch import Tensor
 
 from nmt.config import EOS
-from nmt.decoding.strategies import WIDE, DiverseBeamSearch, Places, Sampling, TowardsDemands, best
+from nmt.decoding.candidates import Places
+from nmt.decoding.strategies import DiverseBeamSearch, Sampling, TowardsDemands
 
 CPU = torch.device("cpu")
 LOGITS = torch.tensor([0.3, -1.0, 0.9, 0.1, -0.4, 0.7])
-
-
-@pytest.mark.parametrize("vocabulary", [3, 50, WIDE - 1, WIDE, WIDE + 7, 4099, 20_011])
-@pytest.mark.parametrize("count", [1, 2, 6, 64])
-def test_the_best_are_those_of_topk(vocabulary: int, count: int) -> None:
-    torch.manual_seed(vocabulary + count)
-    log_probs = torch.randn(9, vocabulary)
-    log_probs[1] = log_probs[1].round()  # ties
-    log_probs[2, :-1] = -math.inf  # one is left, at the very end
-    log_probs[3] = -math.inf
-    log_probs[4] = torch.arange(float(vocabulary))  # all the best side by side
-    log_probs[5] = -log_probs[4]
-    found = best(log_probs, count)
-    expected = log_probs.topk(min(count, vocabulary)).values
-    assert torch.equal(found.log_probs.sort(descending=True).values, expected)
-    assert torch.equal(log_probs.gather(1, found.tokens), found.log_probs)
-    for row in found.tokens.tolist():
-        assert len(set(row)) == len(row)
 
 
 def test_a_group_pays_for_what_earlier_groups_chose() -> None:

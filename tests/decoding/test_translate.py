@@ -131,7 +131,7 @@ def test_company_and_order_change_nothing(model: Seq2Seq, precision: str, strate
     ("constants", "values"),
     [
         (["nmt.decoding.beam.LEAVING", "nmt.decoding.search.LEAVING"], (0.0, 1.0)),
-        (["nmt.decoding.strategies.WIDE"], (1, 10**9)),
+        (["nmt.decoding.candidates.WIDE"], (1, 10**9)),
         (["nmt.models.attention.FEW"], (1, 10**9)),
     ],
 )
