@@ -88,21 +88,25 @@ def best_of_all(log_probs: Tensor, reached: Reached, count: int) -> Candidates:
     of a sentence together, so that few rows are looked through.
     """
     totals, rows = reached.log_probs, reached.rows()  # (B, F)
+    # Whatever stands for it: a sentence of which a broken model gave NaN must not hurt others.
+    empty = ~(totals > NEVER)
     vocabulary, hypotheses = log_probs.size(1), totals.size(1)
     blocks = -(-vocabulary // BLOCK)
     if vocabulary < WIDE or blocks * hypotheses < count:
         whole = log_probs if reached.live is None else log_probs[rows]
-        whole = (totals.view(-1, 1) + whole).view(len(totals), -1)  # (B, F * V)
+        whole = (totals.view(-1, 1) + whole).masked_fill_(empty.view(-1, 1), NEVER)
+        whole = whole.view(len(totals), -1)  # (B, F * V)
         values, order = whole.topk(min(count, whole.size(1)), dim=1)
         parents, tokens = order // vocabulary, order % vocabulary
     else:
-        order = (totals.view(-1, 1) + _tops(log_probs)[rows]).view(len(totals), -1)
-        order = order.topk(count, dim=1).indices  # (B, C), into F * blocks
+        tops = (totals.view(-1, 1) + _tops(log_probs)[rows]).masked_fill_(empty.view(-1, 1), NEVER)
+        order = tops.view(len(totals), -1).topk(count, dim=1).indices  # (B, C), into F * blocks
         parents, first = order // blocks, order % blocks * BLOCK
         start = first.clamp(max=vocabulary - BLOCK)  # the last block reaches back
         tokens = start[:, :, None] + torch.arange(BLOCK, device=start.device)  # (B, C, BLOCK)
         inside = log_probs.unfold(1, BLOCK, 1)[rows.view(totals.shape).gather(1, parents), start]
-        inside = inside.masked_fill_(tokens < first[:, :, None], NEVER)
+        hidden = (tokens < first[:, :, None]) | empty.gather(1, parents)[:, :, None]
+        inside = inside.masked_fill_(hidden, NEVER)
         inside += totals.gather(1, parents)[:, :, None]
         values, order = inside.flatten(1).topk(count, dim=1)
         parents, tokens = parents.gather(1, order // BLOCK), tokens.flatten(1).gather(1, order)

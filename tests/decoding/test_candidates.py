@@ -71,3 +71,17 @@ def test_the_last_tokens_are_no_block_of_their_own_size() -> None:
     assert (WIDE + 3) % BLOCK and found.tokens.flatten().tolist() == list(
         range(WIDE + 2, WIDE - 8, -1)
     )
+
+
+@pytest.mark.parametrize("vocabulary", [50, 4099])
+@pytest.mark.parametrize("first", [0.0, math.nan])
+def test_a_sentence_without_numbers_leaves_the_others_alone(vocabulary: int, first: float) -> None:
+    """Three hypotheses of each of two sentences; of the second one place is filled."""
+    log_probs = torch.randn(4, vocabulary)
+    log_probs[:3] = math.nan
+    totals = torch.tensor([[first] * 3, [-math.inf, -1.0, -math.inf]])
+    places = Places(torch.tensor([0, 0, 0, 1]), torch.zeros(4, dtype=torch.int64), 1)
+    found = best_of_all(log_probs, Reached(totals, torch.tensor([0, 1, 2, 4]), places), 90)
+    expected = (log_probs[3] - 1).topk(min(90, vocabulary)).values
+    assert torch.equal(found.log_probs[1, 0, : len(expected)], expected)
+    assert found.log_probs[1, 0, len(expected) :].eq(-math.inf).all()
