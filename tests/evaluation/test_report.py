@@ -25,7 +25,8 @@ from nmt.models.seq2seq import Decoded, Decoder, Seq2Seq
 
 SOURCE = ["A dog runs.", "", "It rains today."]
 TARGET = ["Ein Hund läuft.", "Nichts.", "Es regnet heute."]
-DECODING = DecodingConfig(beam_size=2, max_extra=4, max_ratio=1)
+# A Translator of a model takes it as it is: fp32.
+DECODING = DecodingConfig(beam_size=2, max_extra=4, max_ratio=1, precision="fp32")
 
 
 @pytest.fixture(scope="module")
