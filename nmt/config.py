@@ -251,7 +251,7 @@ class DecodingConfig:
     max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces
     max_extra: int = 10
     batch_tokens: int = 16384  # padded source pieces times hypotheses
-    workers: int = 1  # batches searched side by side on a CPU, sharing its threads: sooner done
+    workers: int = 1  # batches side by side on a CPU: sooner done, for as many times the memory
     precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
     # Of each source piece so many translations are weighed, beside the commonest pieces; 0: the
     # whole vocabulary. For finished runs: validations weigh it whole, as do demands on words.

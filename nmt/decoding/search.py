@@ -69,14 +69,12 @@ def search(
         among = None if choice is None else choice.columns[places.sentences]  # (n, K)
         beam, log_probs = _read(predictor, beam, live, among)
         _allow(log_probs, beam, live, limit if length > min(limits) else None)
-        lacking = None
+        steering = strategy
         if constraint is not None:
             ends = log_probs[:, EOS].clone()
             lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
             _let_end(log_probs, ends, beam, live, finished.scores)
-        steering = strategy
-        if lacking is not None:
-            steering = TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
+            steering = _towards(strategy, lacking, beam, live)
         best = steering.choose(log_probs, Reached(beam.log_probs, live, places))
         if choice is not None:
             best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
@@ -89,6 +87,15 @@ def search(
         chosen = Candidates(*(part.flatten(1) for part in growing))
         beam = beam.advance(chosen, kept)
     return finished.hypotheses()
+
+
+def _towards(
+    strategy: Strategy, lacking: Tensor | None, beam: Beam, live: Tensor | None
+) -> Strategy:
+    """The strategy of this step, in which so much is `lacking` (n, V); None: nothing is."""
+    if lacking is None:
+        return strategy
+    return TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
 
 
 def _read(

@@ -23,7 +23,7 @@ from nmt.config import (
 from nmt.decoding import translate, translate_ids
 from nmt.decoding.beam import Penalties
 from nmt.decoding.text import Candidate, n_best_lines
-from nmt.decoding.translate import WORTHWHILE, batches, evaluating, workers_for
+from nmt.decoding.translate import batches, evaluating
 from nmt.errors import UserError
 from nmt.models import build_model
 from nmt.models.precision import in_precision
@@ -225,38 +225,6 @@ def test_batches_hold_every_sentence_once_within_the_bound() -> None:
     for batch in found:
         padded = len(batch) * max(len(sources[index]) for index in batch)
         assert padded <= 20 or len(batch) == 1
-
-
-@pytest.mark.parametrize("workers", [2, 3, 5])
-@pytest.mark.parametrize("bound", [20, 64, 10**4])
-def test_each_worker_has_as_many_batches(bound: int, workers: int) -> None:
-    sources = [[4] * (1 + index % 7) for index in range(40)]
-    found = list(batches(sources, bound, workers))
-    assert len(found) % workers == 0
-    assert sorted(index for batch in found for index in batch) == list(range(40))
-    sizes = [len(batch) * max(len(sources[index]) for index in batch) for batch in found]
-    assert max(sizes) <= bound
-    assert len(found) - len(list(batches(sources, bound))) < workers
-    assert max(sizes) < 2 * sum(map(len, sources)) / len(found) + 7, "none has most of it all"
-
-
-@pytest.mark.parametrize(
-    ("tokens", "bound", "device", "expected"),
-    [
-        (10**6, 16384, "cpu", 2),
-        (10**6, 16384, "cuda", 1),
-        (10**6, WORTHWHILE - 1, "cpu", 1),
-        (2 * WORTHWHILE - 1, 16384, "cpu", 1),
-        (2 * WORTHWHILE, 16384, "cpu", 2),
-        (0, 16384, "cpu", 1),
-    ],
-)
-def test_workers_where_they_are_worth_it(
-    monkeypatch: pytest.MonkeyPatch, tokens: int, bound: int, device: str, expected: int
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    config = replace(CONFIG, batch_tokens=bound, workers=4)
-    assert workers_for(tokens, config, torch.device(device)) == expected
 
 
 @pytest.mark.parametrize("strategy", ["beam", "sample", "mbr"])

@@ -9,6 +9,8 @@ from time import sleep
 import pytest
 import torch
 
+from nmt.config import DecodingConfig
+from nmt.decoding.translate import WORTHWHILE, batches, workers_for
 from nmt.decoding.workers import side_by_side
 
 
@@ -62,3 +64,35 @@ def test_threads_to_come_start_as_before() -> None:
     thread.start()
     thread.join()
     assert seen == [4]
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5])
+@pytest.mark.parametrize("bound", [20, 64, 10**4])
+def test_each_worker_has_as_many_batches(bound: int, workers: int) -> None:
+    sources = [[4] * (1 + index % 7) for index in range(40)]
+    found = list(batches(sources, bound, workers))
+    assert len(found) % workers == 0
+    assert sorted(index for batch in found for index in batch) == list(range(40))
+    sizes = [len(batch) * max(len(sources[index]) for index in batch) for batch in found]
+    assert max(sizes) <= bound
+    assert len(found) - len(list(batches(sources, bound))) < workers
+    assert max(sizes) < 2 * sum(map(len, sources)) / len(found) + 7, "none has most of it all"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "bound", "device", "expected"),
+    [
+        (10**6, 16384, "cpu", 2),
+        (10**6, 16384, "cuda", 1),
+        (10**6, WORTHWHILE - 1, "cpu", 1),
+        (2 * WORTHWHILE - 1, 16384, "cpu", 1),
+        (2 * WORTHWHILE, 16384, "cpu", 2),
+        (0, 16384, "cpu", 1),
+    ],
+)
+def test_workers_where_they_are_worth_it(
+    tokens: int, bound: int, device: str, expected: int
+) -> None:
+    torch.set_num_threads(2)  # fewer than the workers that are asked for
+    config = DecodingConfig(batch_tokens=bound, workers=4)
+    assert workers_for(tokens, config, torch.device(device)) == expected
