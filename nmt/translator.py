@@ -22,6 +22,7 @@ from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
 from nmt.decoding.segments import split_sentences
 from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
 from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
 from nmt.errors import require
@@ -142,15 +143,14 @@ class Translator:
         config = self._decoding(beam_size, length_penalty)
         check_n_best(config, n_best)
         lines = self._parts(sentences, one_by_one, first_line)
+        source, target = self.tokenizers
         translations = translate_parts(
             self.predictor,
             lines,
             config,
-            encode=self.tokenizers.source.encode,
-            decode=self.tokenizers.target.decode,
+            Codec(source.encode, target.decode, target.pieces(range(target.size))),
             n_best=n_best,
             demands=demands,
-            pieces=self.tokenizers.target.pieces(range(self.tokenizers.target.size)),
             shortlist=self.shortlist,
             progress=progress,
         )

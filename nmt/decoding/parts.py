@@ -1,5 +1,5 @@
 """Lines of any length: one that is longer than training saw is translated in parts, and those are
-joined. As `text`, it takes the two directions of a tokenizer as functions.
+joined.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from nmt.decoding.constraints import Demands
 from nmt.decoding.predictor import Predictor
 from nmt.decoding.segments import cut
 from nmt.decoding.shortlist import Shortlist
-from nmt.decoding.text import Candidate, Decode, Encode, n_best_lines
+from nmt.decoding.text import Candidate, Codec, Encode, n_best_lines
 
 
 class Translation(NamedTuple):
@@ -35,12 +35,10 @@ def translate_parts(
     predictor: Predictor,
     lines: Sequence[Sequence[str]],
     config: DecodingConfig,
+    codec: Codec,
     *,
-    encode: Encode,
-    decode: Decode,
     n_best: int = 1,
     demands: Demands | None = None,
-    pieces: Sequence[str] = (),
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Translation]:
@@ -56,11 +54,9 @@ def translate_parts(
             predictor,
             [part for parts in lines for part in parts],
             config,
-            encode=encode,
-            decode=decode,
+            codec,
             n_best=n_best,
             demands=[] if demands is None else demands_on(demands, lines),
-            pieces=pieces,
             shortlist=shortlist,
             progress=progress and in_lines(progress, len(lines), parts_in_all),
         )

@@ -1,5 +1,5 @@
 """Lines of text in, lines of text out, over the one search: the only place that knows what an
-empty line is. It takes the two directions of a tokenizer as functions and knows no tokenizer.
+empty line is. It knows a tokenizer by its two directions alone, as functions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.translate import translate_ids
 
 Encode = Callable[[str], list[int]]
-Decode = Callable[[Sequence[int]], str]
+
+
+class Codec(NamedTuple):
+    """From a line to ids and back."""
+
+    encode: Encode  # of the source
+    decode: Callable[[Sequence[int]], str]  # of the target
+    pieces: Sequence[str] = ()  # of the target's vocabulary, where words are demanded
 
 
 class Candidate(NamedTuple):
@@ -34,12 +41,10 @@ def n_best_lines(
     predictor: Predictor,
     lines: Sequence[str],
     config: DecodingConfig,
+    codec: Codec,
     *,
-    encode: Encode,
-    decode: Decode,
     n_best: int = 1,
     demands: Sequence[Demands] = (),
-    pieces: Sequence[str] = (),
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Candidate]]:
@@ -47,10 +52,9 @@ def n_best_lines(
 
     A line with nothing in it but white space (or what the tokenizer drops) gives an empty one,
     without asking the model. Of samples (strategy sample) so many are drawn; of strategy mbr,
-    `config.samples`. `demands` on the words of each line, if any, need the `pieces` of the target
-    vocabulary.
+    `config.samples`. `demands` are on the words of each line, if any.
     """
-    encoded = [encode(line.strip()) for line in lines]
+    encoded = [codec.encode(line.strip()) for line in lines]
     spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1]  # more than EOS
     if progress is not None:
         progress(len(lines) - len(spoken))
@@ -62,13 +66,13 @@ def n_best_lines(
         config,
         progress,
         n_best=n_best if utility is None else config.samples,
-        constrain=Constrain(pieces, asked, config) if asked else None,
+        constrain=Constrain(codec.pieces, asked, config) if asked else None,
         shortlist=shortlist,
     )
     candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):
         texts = [
-            Candidate(decode(each.tokens), each.score, each.log_prob, each.tokens)
+            Candidate(codec.decode(each.tokens), each.score, each.log_prob, each.tokens)
             for each in hypotheses
         ]
         candidates[row] = best_first(texts if utility is None else by_utility(texts, utility))[

@@ -13,6 +13,7 @@ from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.parts import parts_of, translate_parts
 from nmt.decoding.shortlist import Shortlist
+from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
 from nmt.device import pick_precision
 from nmt.evaluation.alignment import HeadAlignment, align_heads
@@ -64,8 +65,7 @@ def evaluate(
         in_precision(model, pick_precision(decoding.precision, model.device)),
         lines,
         decoding,
-        encode=tokenizers.source.encode,
-        decode=tokenizers.target.decode,
+        Codec(tokenizers.source.encode, tokenizers.target.decode),
         shortlist=shortlist,
         progress=progress,
     )

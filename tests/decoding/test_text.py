@@ -9,7 +9,7 @@ import pytest
 
 from nmt.config import EOS, DecodingConfig
 from nmt.decoding import Hypothesis
-from nmt.decoding.text import NOTHING, Candidate, n_best_lines
+from nmt.decoding.text import NOTHING, Candidate, Codec, n_best_lines
 from nmt.models.seq2seq import Seq2Seq
 
 Progress = Callable[[int], None] | None
@@ -47,7 +47,7 @@ def reversing_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def backwards(lines: Sequence[str], progress: Progress = None) -> list[str]:
     model, config = cast(Seq2Seq, None), DecodingConfig()
-    found = n_best_lines(model, lines, config, encode=encode, decode=decode, progress=progress)
+    found = n_best_lines(model, lines, config, Codec(encode, decode), progress=progress)
     return [candidates[0].text for candidates in found]
 
 
@@ -83,7 +83,7 @@ def candidates_of(
 
     monkeypatch.setattr("nmt.decoding.text.translate_ids", search)
     made = n_best_lines(
-        cast(Seq2Seq, None), [" ", "x"], config, encode=encode, decode=str_of, n_best=n_best
+        cast(Seq2Seq, None), [" ", "x"], config, Codec(encode, str_of), n_best=n_best
     )
     assert asked == [config.samples if config.strategy == "mbr" else n_best]
     return made

@@ -22,7 +22,7 @@ from nmt.config import (
 )
 from nmt.decoding import translate, translate_ids
 from nmt.decoding.beam import Penalties
-from nmt.decoding.text import Candidate, n_best_lines
+from nmt.decoding.text import Candidate, Codec, n_best_lines
 from nmt.decoding.translate import batches, evaluating
 from nmt.errors import UserError
 from nmt.models import build_model
@@ -110,8 +110,7 @@ def test_company_and_order_change_nothing(model: Seq2Seq, precision: str, strate
             predictor,
             chosen,
             replace(config, batch_tokens=batch_tokens),
-            encode=lambda line: [*map(int, line.split()), EOS],
-            decode=lambda ids: " ".join(map(str, ids)),
+            Codec(lambda line: [*map(int, line.split()), EOS], lambda ids: " ".join(map(str, ids))),
             n_best=n_best,
         )
 
