@@ -49,8 +49,8 @@ class _Attend(torch.autograd.Function):
     ) -> Tensor:
         ctx.scale, ctx.lengths = scale, (query.size(2), key.size(2))
         batch = query.shape[:2]
-        query, key, value = _filled(query, scale), _filled(key), _filled(value)
-        scores = _split(torch.bmm(query, key.mT), batch)
+        query, key, value = _filled(query), _filled(key), _filled(value)
+        scores = _split(_product(query, key.mT, scale), batch)
         hidden = _hidden(seen, *ctx.lengths)
         if hidden is not None:
             scores.masked_fill_(hidden, -math.inf)
@@ -60,26 +60,31 @@ class _Attend(torch.autograd.Function):
         kept, ctx.rescale = keep_mask(used, dropout) if dropout else (None, 1.0)
         used = (used if kept is None else used * kept).flatten(0, 1)
         ctx.save_for_backward(query, key, value, weights, kept, used)
-        return _emptied(torch.bmm(used, value), batch, ctx.lengths[0], ctx.rescale)
+        return _emptied(_product(used, value, ctx.rescale), batch, ctx.lengths[0])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, weights, kept, used = ctx.saved_tensors
         batch, (queries, keys) = weights.shape[:2], ctx.lengths
-        grad = _filled(gradients[0], ctx.rescale)
-        grad_weights = torch.bmm(grad, value.mT).view_as(weights)
-        grad_value = torch.bmm(used.mT, grad)
+        grad = _filled(gradients[0])
+        grad_weights = _product(grad, value.mT, ctx.rescale).view_as(weights)
+        grad_value = _product(used.mT, grad, ctx.rescale)
         if kept is not None:
             grad_weights.mul_(kept)
         grad_scores = _softmax_gradient(grad_weights, weights).to(query.dtype).flatten(0, 1)
         return (
-            _emptied(torch.bmm(grad_scores, key), batch, queries, ctx.scale),
-            _emptied(torch.bmm(grad_scores.mT, query), batch, keys),
+            _emptied(_product(grad_scores, key, ctx.scale), batch, queries),
+            _emptied(_product(grad_scores.mT, query, ctx.scale), batch, keys),
             _emptied(grad_value, batch, keys),
             None,
             None,
             None,
         )
+
+
+def _product(left: Tensor, right: Tensor, factor: float) -> Tensor:
+    """factor * left @ right, of (n, M, K) and (n, K, N); the factor costs no pass of its own."""
+    return torch.baddbmm(left.new_zeros(1, 1, 1), left, right, beta=0, alpha=factor)
 
 
 def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
@@ -88,29 +93,25 @@ def _softmax_gradient(grad: Tensor, weights: Tensor) -> Tensor:
     return product.addcmul_(weights, product.sum(-1, keepdim=True), value=-1)
 
 
-def _filled(x: Tensor, factor: float = 1.0) -> Tensor:
-    """(B, H, L, D), times a factor -> (B * H, L', D), with zeros up to a multiple of GRAIN."""
+def _filled(x: Tensor) -> Tensor:
+    """(B, H, L, D) -> (B * H, L', D), with zeros up to a multiple of GRAIN."""
     length = x.size(2)
     whole = x.new_empty(*x.shape[:2], length + -length % GRAIN, x.size(3))
     whole[:, :, length:] = 0
-    _scaled(x, factor, whole[:, :, :length])
+    whole[:, :, :length] = x
     return whole.flatten(0, 1)
 
 
-def _emptied(x: Tensor, batch: torch.Size, length: int, factor: float = 1.0) -> Tensor:
-    """(B * H, L', D), times a factor -> (B, H, L, D), as heads lie in a joined width"""
+def _emptied(x: Tensor, batch: torch.Size, length: int) -> Tensor:
+    """(B * H, L', D) -> (B, H, L, D), as heads lie in a joined width"""
     cut = _split(x, batch)[:, :, :length]
     joined = x.new_empty(batch[0], length, batch[1], x.size(2)).transpose(1, 2)
-    return _scaled(cut, factor, joined)
+    return joined.copy_(cut)
 
 
 def _split(x: Tensor, batch: torch.Size) -> Tensor:
     """(B * H, L, D) -> (B, H, L, D)"""
     return x.view(*batch, *x.shape[1:])
-
-
-def _scaled(x: Tensor, factor: float, out: Tensor) -> Tensor:
-    return out.copy_(x) if factor == 1.0 else torch.mul(x, factor, out=out)
 
 
 def _hidden(seen: Tensor | None, queries: int, keys: int) -> Tensor | None:

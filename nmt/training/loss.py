@@ -61,9 +61,9 @@ class _ChunkedLoss(torch.autograd.Function):
     ) -> Tensor:
         need_grad = any(ctx.needs_input_grad[:2])
         table = weight.detach().to(dtype)
-        mean_row = table.mean(dim=0, dtype=torch.float32)  # gives the mean of the logits
+        mean_row = weight.detach().mean(dim=0, dtype=torch.float32)  # gives that of the logits
         grad_states = torch.empty_like(states) if need_grad else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if need_grad else None
+        grad_weight: Tensor | None = None
         sums = torch.zeros(2, device=states.device)
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
         most, pieces = min(CHUNK, len(labels) + -len(labels) % GRAIN), len(weight)
@@ -80,9 +80,10 @@ class _ChunkedLoss(torch.autograd.Function):
                 rows = slice(inner, min(inner + BLOCK, len(gold)))
                 block = logits[rows], mean[rows], gold[rows]
                 sums += _sums(*block, smoothing, probs[: len(block[0])], need_grad)
-            if grad_states is not None and grad_weight is not None:
+            if grad_states is not None:
                 grad_states[start : start + CHUNK] = (logits @ table)[: len(gold)]
-                grad_weight += logits.T @ part
+                of_part = logits.T @ part
+                grad_weight = of_part.float() if grad_weight is None else grad_weight.add_(of_part)
         if grad_states is not None and grad_weight is not None:
             grad_states -= smoothing * mean_row
             grad_weight -= smoothing / len(weight) * states.detach().sum(dim=0, dtype=torch.float32)

@@ -46,7 +46,7 @@ class Updater:
         labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
         sums = self._gradients(batches, labels)
         with self.phase("optimizer"):
-            parameters = self.model.parameters()
+            parameters = self.optimizer.parameters
             norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
             is_finite = norm.isfinite() & sums.isfinite().all()
             # As `clip_grad_norm_` has it.

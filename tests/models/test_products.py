@@ -94,8 +94,8 @@ def test_lengths_share_the_shapes_of_their_products() -> None:
 
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-            if func is torch.ops.aten.bmm.default:
-                shapes.add(tuple(tuple(part.shape) for part in args))
+            if func is torch.ops.aten.baddbmm.default:
+                shapes.add(tuple(tuple(part.shape) for part in args[1:]))
             return func(*args, **(kwargs or {}))
 
     for length in range(GRAIN + 1, 2 * GRAIN + 1):
