@@ -71,10 +71,9 @@ def search(
         _allow(log_probs, beam, live, limit if length > min(limits) else None)
         steering = strategy
         if constraint is not None:
-            ends = log_probs[:, EOS].clone()
-            lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
-            _let_end(log_probs, ends, beam, live, finished.scores)
-            steering = _towards(strategy, lacking, beam, live)
+            lacking = _demand(constraint, log_probs, beam, live, places, finished.scores)
+            if lacking is not None:
+                steering = TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
         best = steering.choose(log_probs, Reached(beam.log_probs, live, places))
         if choice is not None:
             best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
@@ -84,18 +83,24 @@ def search(
         kept = _staying(growing)
         if kept is not None and not len(kept):
             break
-        chosen = Candidates(*(part.flatten(1) for part in growing))
-        beam = beam.advance(chosen, kept)
+        beam = beam.advance(Candidates(*(part.flatten(1) for part in growing)), kept)
     return finished.hypotheses()
 
 
-def _towards(
-    strategy: Strategy, lacking: Tensor | None, beam: Beam, live: Tensor | None
-) -> Strategy:
-    """The strategy of this step, in which so much is `lacking` (n, V); None: nothing is."""
-    if lacking is None:
-        return strategy
-    return TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
+def _demand(
+    constraint: Constraint,
+    log_probs: Tensor,
+    beam: Beam,
+    live: Tensor | None,
+    places: Places,
+    scores: Tensor,
+) -> Tensor | None:
+    """What is lacking (n, V), as the `constraint` says it, once it has restricted the `log_probs`
+    (n, V) in place and sentences that it leaves nothing may end."""
+    ends = log_probs[:, EOS].clone()
+    lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
+    _let_end(log_probs, ends, beam, live, scores)
+    return lacking
 
 
 def _read(

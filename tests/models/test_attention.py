@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nmt.models.attention import Attention, KeyValue, rotate
+from nmt.models.attention import Attention, KeyValue
 from nmt.models.scores import build_score
 
 SCORES = ("additive", "dot", "scaled_dot")
@@ -263,30 +263,6 @@ def test_dropout_leaves_out_weights_in_training_only() -> None:
     close(*still, rtol=1e-5, atol=1e-6)
     weights = module.train()(x, memory, need_weights=True).weights
     close(weights.sum(-1), torch.ones(B, HEADS, K))  # what is drawn is what the model computed
-
-
-@pytest.mark.parametrize("width", [2, 6, 16])
-def test_rotary_scores_depend_on_the_distance_alone(width: int) -> None:
-    query, key = torch.randn(2, 1, 1, 1, width, dtype=torch.float64)
-
-    def at(position: int) -> Tensor:
-        return torch.tensor([position])
-
-    def product(i: int, j: int) -> Tensor:
-        return (rotate(query, at(i)) * rotate(key, at(j))).sum()
-
-    close(product(9, 4), product(105, 100), rtol=1e-4, atol=1e-5)
-    close(product(4, 9), product(100, 105), rtol=1e-4, atol=1e-5)
-    assert not torch.isclose(product(9, 4), product(9, 6), rtol=1e-3)
-    close(rotate(query, at(0)), query)
-    close(rotate(query, at(77)).norm(), query.norm(), rtol=1e-5, atol=1e-6)
-
-
-def test_rotary_step_by_step_is_all_at_once() -> None:
-    x = torch.randn(B, HEADS, K, 4)
-    places = torch.arange(K)
-    steps = [rotate(x[:, :, i : i + 1], places[i : i + 1]) for i in range(K)]
-    close(torch.cat(steps, dim=2), rotate(x, places))
 
 
 def test_keys_are_selected() -> None:
