@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lives import Weights, resumed, weights
 
 from nmt.config import (
     AttentionConfig,
@@ -108,3 +109,11 @@ def run(make_config: MakeConfig, trained_runs: Path, tmp_path: Path) -> Path:
     if not trained.exists():
         shutil.copytree(train(make_config()).run, trained)
     return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+@pytest.fixture
+def whole(run: Path, tmp_path: Path) -> Weights:
+    """The weights of step 12 where nothing was disturbed."""
+    copy = Path(shutil.copytree(run, tmp_path / "whole"))
+    resumed(copy, max_steps=12)
+    return weights(copy)
