@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from contextlib import AbstractContextManager
 
 import torch
@@ -58,25 +56,6 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
         device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
     )
     return context
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed from now on, where there is glibc: a step's memory is the
-    next one's. What was freed before goes back to the system.
-
-    By default it gives large blocks back, and each training step pays for their pages anew: up to a
-    third of it.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    libc = ctypes.CDLL(None)
-    mallopt = getattr(libc, "mallopt", None)
-    if mallopt is not None:
-        libc.malloc_trim(0)
-        trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h
-        mallopt(mmap_threshold, 1 << 30)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(top_pad, 64 << 20)
 
 
 def bound_kernel_cache() -> None:

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from nmt.allocator import keep_freed_memory
 from nmt.attention_map import AttentionMap, attention_maps
 from nmt.config import Config, DecodingConfig
 from nmt.data.tokenizer import Tokenizers
@@ -24,7 +25,7 @@ from nmt.decoding.segments import split_sentences
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
-from nmt.device import bound_kernel_cache, keep_freed_memory, pick_precision
+from nmt.device import bound_kernel_cache, pick_precision
 from nmt.errors import require
 from nmt.evaluation.alignment import Aligner, load_aligner
 from nmt.models.precision import in_precision

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nmt.allocator import start_with_mimalloc
 from nmt.cli import guarded, start_logging
 from nmt.errors import require
-from nmt.groups import compose_config
 
 if TYPE_CHECKING:
     from nmt.config import Config
@@ -31,6 +31,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def main() -> None:
+    start_with_mimalloc()
     arguments = parse()
     start_logging()
     arguments.measure(arguments)
@@ -38,6 +39,8 @@ def main() -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     require(arguments.steps > 0, f"--steps must be at least 1, but is {arguments.steps}")
+    from nmt.groups import compose_config
+
     config = compose_config(CONFIGS, arguments.overrides)
     from nmt.training.benchmark import benchmark_training  # torch takes seconds to import
 

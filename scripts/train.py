@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
+from nmt.allocator import start_with_mimalloc
 from nmt.cli import guarded, start_logging
-from nmt.compose import resumed_config, to_config
-from nmt.groups import composition_error, register_schema
-from nmt.training.files import check_inside
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def run(tree: DictConfig) -> None:
@@ -30,6 +28,11 @@ def run(tree: DictConfig) -> None:
 
 
 def start(tree: DictConfig) -> None:
+    from hydra.core.hydra_config import HydraConfig
+
+    from nmt.compose import resumed_config, to_config
+    from nmt.training.files import check_inside
+
     if tree.resume is None:
         config = to_config(tree)
     else:
@@ -45,6 +48,11 @@ def start(tree: DictConfig) -> None:
 
 
 def main() -> None:
+    start_with_mimalloc()
+    import hydra  # not before: the program may have started again
+
+    from nmt.groups import composition_error, register_schema
+
     # Hydra then lets exceptions through, and they are told in one line.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     start_logging()

@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nmt.allocator import keep_freed_memory
 from nmt.config import Config
 from nmt.data.batching import BatchStream
 from nmt.data.encoded import prepare
-from nmt.device import keep_freed_memory, start_torch
+from nmt.device import start_torch
 from nmt.models import build_model
 from nmt.models.seq2seq import count_parameters
 from nmt.training.update import Updater

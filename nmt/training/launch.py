@@ -9,13 +9,14 @@ from pathlib import Path
 
 import torch
 
+from nmt.allocator import keep_freed_memory
 from nmt.compose import run_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.lexicon import build_lexicon
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.shortlist import Shortlist
-from nmt.device import keep_freed_memory, start_torch
+from nmt.device import start_torch
 from nmt.evaluation.alignment import save_aligner
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.models.seq2seq import count_parameters
