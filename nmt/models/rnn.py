@@ -6,6 +6,7 @@ M memory width (both directions of the encoder), E embedding width, G gates, L d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,19 +34,17 @@ class RNNEncoder(nn.Module):
         kind = nn.GRU if config.cell == "gru" else nn.LSTM
         width, layers = config.encoder_width, config.encoder_layers
         depths = [config.embedding] + [2 * width] * (layers - 1)
-        self.layers = nn.ModuleList(
+        self.layers = Layers[nn.RNNBase](
             kind(depth, width, batch_first=True, bidirectional=True) for depth in depths
         )
 
     def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        # Without packing, the backward direction would read the padding first.
-        lengths = mask.sum(1).cpu()
+        # On a CPU the way back through a packed sequence fills a gradient of it all at each step.
+        read = _read_padded if torch.is_grad_enabled() and not source.is_cuda else _read_packed
+        lengths = mask.sum(1)
         x = self.dropout(self.embedding(source))
         for layer in self.layers:
-            packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-            packed, _ = layer(packed)
-            x, _ = pad_packed_sequence(packed, batch_first=True, total_length=source.size(1))
-            x = self.dropout(x)
+            x = self.dropout(read(layer, x, lengths))
         return Memory(x, mask)
 
 
@@ -216,6 +215,43 @@ def build_rnn(config: RNNConfig, source_vocabulary: int, target_vocabulary: int)
     if config.tied_embeddings != "none":
         output.weight = tables[1].weight
     return model
+
+
+def _read_packed(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
+    """x (B, S, E), lengths (B,) -> (B, S, M), zeros behind the end of each sentence."""
+    packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    packed, _ = layer(packed)
+    return pad_packed_sequence(packed, batch_first=True, total_length=x.size(1))[0]
+
+
+def _read_padded(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
+    """As `_read_packed`, but for what is behind the ends, which may not be attended to."""
+    weights, backward_weights = layer.all_weights
+    turned = _turned(lengths, x.size(1))
+    forth = _read_forth(layer, x, weights)
+    back = _read_forth(layer, _rearranged(x, turned), backward_weights)
+    return torch.cat([forth, _rearranged(back, turned)], dim=-1)
+
+
+def _read_forth(layer: nn.RNNBase, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """One direction of the layer, that of these weights: (B, S, E) -> (B, S, M / 2)."""
+    start = x.new_zeros(1, len(x), layer.hidden_size)
+    settings = (True, 1, 0.0, layer.training, False, True)  # one layer of one direction
+    if isinstance(layer, nn.LSTM):
+        return torch.lstm(x, (start, start), [*weights], *settings)[0]
+    return torch.gru(x, start, [*weights], *settings)[0]
+
+
+def _turned(lengths: Tensor, longest: int) -> Tensor:
+    """(B,) -> (B, S): each sentence's own places from the last to the first, then the padding's."""
+    places, lengths = torch.arange(longest, device=lengths.device), lengths[:, None]
+    return torch.where(places < lengths, lengths - 1 - places, places)
+
+
+def _rearranged(x: Tensor, places: Tensor) -> Tensor:
+    """(B, S, E), (B, S) -> what of each sentence stood at these places."""
+    starts = x.size(1) * torch.arange(len(x), device=x.device)[:, None]
+    return x.flatten(0, 1).index_select(0, (starts + places).flatten()).view_as(x)
 
 
 def _attention(config: RNNConfig) -> Attention:

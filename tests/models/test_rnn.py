@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config import EOS, PAD, RNNConfig
 from nmt.models import build_model
@@ -57,6 +58,37 @@ def test_the_encoder_reads_each_sentence_alone(build: Build, cell: str, layers: 
     for row, sentence in enumerate(sentences):
         alone = model.encode(torch.tensor([sentence]))
         close(memory.states[row, : len(sentence)], alone.states[0])
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_encoder_learns_what_packed_sequences_teach(
+    build: Build, cell: str, layers: int
+) -> None:
+    encoder = build("rnn", cell=cell, encoder_layers=layers).encoder
+    assert isinstance(encoder, RNNEncoder)
+    source = torch.tensor([[5, 6, EOS, PAD], [7, 8, 9, EOS], [EOS, PAD, PAD, PAD]])
+    mask = source != PAD
+    with torch.no_grad():
+        unlearning = encoder(source, mask).states
+    ours, theirs = encoder(source, mask).states, packed(encoder, source, mask)
+    weights = torch.randn_like(ours) * mask[..., None]
+    close(ours * mask[..., None], theirs)
+    close(unlearning, theirs)
+    parameters = list(encoder.parameters())
+    found, expected = (
+        torch.autograd.grad((states * weights).sum(), parameters) for states in (ours, theirs)
+    )
+    close(found, expected)
+
+
+def packed(encoder: RNNEncoder, source: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The states by torch's own way to leave padding out."""
+    x = encoder.embedding(source)
+    for layer in encoder.layers:
+        sequence = pack_padded_sequence(x, mask.sum(1), batch_first=True, enforce_sorted=False)
+        x, _ = pad_packed_sequence(layer(sequence)[0], batch_first=True)
+    return x
 
 
 def test_both_directions_read(build: Build) -> None:
