@@ -18,7 +18,8 @@ from torch.nn import functional as F
 from nmt.config import PAD
 
 CHUNK = 1024  # positions whose logits exist at one time
-BLOCK = 128  # of them whose softmax is made at one time, within a core's cache
+BLOCK = 64  # of them whose softmax is made at one time, within a core's cache
+UNDERFLOW = 1e-30  # a smaller probability may have lost digits in float32
 # Chunks are filled up to a multiple of this many, so that the last one has one of few sizes: on a
 # CPU the kernels of a matrix product are made anew for each size, and the memory of them is kept.
 GRAIN = 128
@@ -68,18 +69,15 @@ class _ChunkedLoss(torch.autograd.Function):
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
         most, pieces = min(CHUNK, len(labels) + -len(labels) % GRAIN), len(weight)
         product = weight.new_empty((most, pieces), dtype=dtype)
-        probs = weight.new_empty((min(BLOCK, most), pieces), dtype=torch.float32)
+        room = weight.new_empty((min(BLOCK, most), pieces), dtype=torch.float32)
         for start in range(0, len(labels), CHUNK):
             gold = labels[start : start + CHUNK, None]
             # Rows of zeros: they get no gradient and add none to that of the weight.
-            room = (0, 0, 0, -len(gold) % min(GRAIN, CHUNK))
-            part = F.pad(states[start : start + CHUNK].detach().to(dtype), room)
+            padding = (0, 0, 0, -len(gold) % min(GRAIN, CHUNK))
+            part = F.pad(states[start : start + CHUNK].detach().to(dtype), padding)
             logits = torch.mm(part, table.T, out=product[: len(part)])
-            mean = part.float() @ mean_row
-            for inner in range(0, len(gold), BLOCK):
-                rows = slice(inner, min(inner + BLOCK, len(gold)))
-                block = logits[rows], mean[rows], gold[rows]
-                sums += _sums(*block, smoothing, probs[: len(block[0])], need_grad)
+            mean = (part.float() @ mean_row)[: len(gold)]
+            sums += _sums(logits[: len(gold)], mean, gold, smoothing, room, need_grad)
             if grad_states is not None:
                 grad_states[start : start + CHUNK] = (logits @ table)[: len(gold)]
                 of_part = logits.T @ part
@@ -98,20 +96,35 @@ class _ChunkedLoss(torch.autograd.Function):
 
 
 def _sums(
-    logits: Tensor, mean: Tensor, gold: Tensor, smoothing: float, probs: Tensor, need_grad: bool
+    logits: Tensor, mean: Tensor, gold: Tensor, smoothing: float, room: Tensor, need_grad: bool
 ) -> Tensor:
-    """The two sums of `translation_loss` over a block of logits (P, V) with their means (P,).
+    """The two sums of `translation_loss` over logits (P, V) with their means (P,), gold (P, 1).
 
     With `need_grad` the logits are overwritten by the gradient of the loss by them, less its part
-    that is the same everywhere: smoothing / V. `probs` (P, V) is room to work in.
+    that is the same everywhere: smoothing / V. `room` (BLOCK, V) is to work in.
     """
-    highest = probs.copy_(logits).amax(dim=-1)
-    torch.softmax(probs, dim=-1, out=probs)
-    # log Z by the likeliest piece, whose probability cannot underflow.
-    log_z = highest - probs.amax(dim=-1).log()
-    negative_log_likelihood = (log_z - logits.gather(1, gold).squeeze(1)).sum()
+    of_gold = logits.gather(1, gold).squeeze(1).float()
+    log_z = torch.empty_like(mean)
+    for start in range(0, len(gold), len(room)):
+        rows = slice(start, start + len(room))
+        block, labels = logits[rows], gold[rows]
+        probs = room[: len(block)].copy_(block)
+        torch.softmax(probs, dim=-1, out=probs)
+        likelihood = probs.gather(1, labels)
+        log_z[rows] = _log_z(block, probs, of_gold[rows], likelihood.squeeze(1))
+        if need_grad:  # softmax - (1 - smoothing) * one-hot
+            block.copy_(probs.scatter_(1, labels, likelihood + (smoothing - 1)))
+    negative_log_likelihood = (log_z - of_gold).sum()
     loss = (1 - smoothing) * negative_log_likelihood + smoothing * (log_z - mean).sum()
-    if need_grad:  # softmax - (1 - smoothing) * one-hot
-        part = torch.full_like(gold, smoothing - 1, dtype=torch.float32)
-        logits.copy_(probs.scatter_add_(1, gold, part))
     return torch.stack([loss, negative_log_likelihood])
+
+
+def _log_z(logits: Tensor, probs: Tensor, of_gold: Tensor, likelihood: Tensor) -> Tensor:
+    """log of the sum of exp(logits): logits and softmax (P, V) and their entries at the label (P,).
+
+    By any piece whose probability did not underflow, as the likeliest. A GPU is not to wait for the
+    answer whether those of the labels did.
+    """
+    if likelihood.is_cuda or float(likelihood.min()) < UNDERFLOW:
+        return logits.amax(dim=-1).float() - probs.amax(dim=-1).log()
+    return of_gold - likelihood.log()

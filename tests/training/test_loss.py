@@ -100,6 +100,19 @@ def test_extreme_logits_stay_finite() -> None:
     close(case.gradients(found[0]), case.gradients(case.expected(0.1)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("gap", [60.0, 72.0, 95.0, 200.0])
+def test_a_label_that_is_thought_impossible(gap: float) -> None:
+    """Some probabilities lose digits in float32, some vanish."""
+    case = Case()
+    case.output = nn.Linear(N, V, bias=False)
+    nn.init.zeros_(case.output.weight)
+    case.output.weight.data[0, 0] = gap
+    case.states.data[..., 0] = torch.linspace(0.9, 1.1, B * T).view(B, T)
+    found = case.found(0.1)
+    close(found[0], case.expected(0.1))
+    close(found[1], case.expected(0.0))
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_without_gradients(mode: type[torch.no_grad], monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case()
