@@ -65,6 +65,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.models.attention",
         "nmt.models.dropout",
         "nmt.models.layers",
+        "nmt.models.linear",
         "nmt.models.products",
         "nmt.models.scores",
         "nmt.models.seq2seq",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.dropout import Dropout
+from nmt.models.linear import Linear, trains_on_cpu
 from nmt.models.products import attend
 from nmt.models.scores import Score, build_score
 
@@ -133,7 +134,7 @@ class Attention(nn.Module):
         self, queries: Tensor, memory: KeyValue, seen: Tensor | None, scale: float
     ) -> Tensor:
         dropout = self.dropout.share if self.training else 0.0
-        if _trains_on_cpu(queries):
+        if trains_on_cpu(queries):
             return attend(queries, *memory, seen, scale=scale, dropout=dropout)
         if seen is not None and seen.dtype != torch.bool:
             # On a GPU a mask of another type than the queries is an error or read wrongly.
@@ -159,7 +160,7 @@ class Attention(nn.Module):
     ) -> Self:
         """Four projections of the same width (Vaswani et al. 2017, section 3.2.2)."""
         names = ("query_proj", "key_proj", "value_proj", "output_proj")
-        projections = {name: nn.Linear(width, width) for name in names}
+        projections = {name: Linear(width, width) for name in names}
         built = build_score(score, heads, width // heads)
         return cls(built, heads=heads, dropout=dropout, rotary=rotary, **projections)
 
@@ -175,10 +176,6 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-
-
-def _trains_on_cpu(x: Tensor) -> bool:
-    return not x.is_cuda and torch.is_grad_enabled()
 
 
 def _positions(first: int, x: Tensor) -> Tensor:

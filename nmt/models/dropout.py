@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,6 +30,14 @@ class Dropout(nn.Module):
         out: Tensor = _ByteDropout.apply(x, self.share)  # type: ignore[no-untyped-call]
         return out
 
+    def added(self, x: Tensor, to_drop: Tensor) -> Tensor:
+        """x + dropout(to_drop), of one shape, in one pass on a CPU."""
+        if not self.training or self.share == 0.0 or x.is_cuda:
+            total: Tensor = x + self(to_drop)
+            return total
+        out: Tensor = _ByteDropoutAdded.apply(x, to_drop, self.share)  # type: ignore[no-untyped-call]
+        return out
+
     def extra_repr(self) -> str:
         return f"share={self.share}"
 
@@ -36,8 +45,7 @@ class Dropout(nn.Module):
 class _ByteDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, share: float) -> Tensor:
-        mask, scale = keep_mask(x, share)
-        mask.mul_(scale)
+        mask = _scaled_mask(x, share)
         ctx.save_for_backward(mask)
         return x * mask
 
@@ -45,6 +53,24 @@ class _ByteDropout(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (mask,) = ctx.saved_tensors
         return gradients[0] * mask, None
+
+
+class _ByteDropoutAdded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, to_drop: Tensor, share: float) -> Tensor:
+        mask = _scaled_mask(to_drop, share)
+        ctx.save_for_backward(mask)
+        return torch.addcmul(x, to_drop, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (mask,) = ctx.saved_tensors
+        return gradients[0], (gradients[0] * mask).to(mask.dtype), None
+
+
+def _scaled_mask(like: Tensor, share: float) -> Tensor:
+    mask, scale = keep_mask(like, share)
+    return mask.mul_(scale)
 
 
 def keep_mask(like: Tensor, share: float) -> tuple[Tensor, float]:
@@ -59,7 +85,11 @@ def keep_mask(like: Tensor, share: float) -> tuple[Tensor, float]:
 
 
 def _random_bytes(like: Tensor) -> Tensor:
-    """Uniform uint8 of the same shape: eight of them from each 64-bit draw."""
-    words = torch.empty(like.numel() // 8 + 1, dtype=torch.int64)
-    words.random_(-(2**63), None)
-    return words.view(torch.uint8)[: like.numel()].view(like.shape)
+    """Uniform uint8 of the same shape: eight of them from each 64-bit draw.
+
+    NumPy's generator takes half the time of torch's; begun anew each time with a draw from torch's,
+    whose seed and state so tell all.
+    """
+    seed = int(torch.randint(2**63 - 1, ()))
+    words = np.random.SFC64(seed).random_raw(like.numel() // 8 + 1)
+    return torch.from_numpy(words).view(torch.uint8)[: like.numel()].view(like.shape)

@@ -7,7 +7,7 @@ H heads.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from nmt.models.attention import Attended, Attention, KeyValue
 from nmt.models.cache import Cache
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers, for_products
+from nmt.models.linear import Linear
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 
@@ -38,7 +39,7 @@ class Residual(nn.Module):
 
     def leave(self, x: Tensor, sublayer: Tensor) -> Tensor:
         """The sum with what the sublayer made of it."""
-        total: Tensor = x + self.dropout(sublayer)
+        total = self.dropout.added(x, sublayer)
         left: Tensor = total if self.pre_norm else self.norm(total)
         return left
 
@@ -48,13 +49,16 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, width: int, inner: int, *, activation: str) -> None:
         curve = nn.GELU() if activation == "gelu" else nn.ReLU(inplace=True)
-        super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
+        super().__init__(Linear(width, inner), curve, Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, N) -> (B, T, N)"""
-        # Of what is viewed as (B, T, N) again, autograd would copy all for a ReLU in place.
-        rows: Tensor = super().forward(x.flatten(0, -2))  # type: ignore[no-untyped-call]
-        return rows.view(x.shape)
+        into, curve, out = self
+        if isinstance(into, Linear) and isinstance(curve, nn.ReLU):
+            inner = into.rectified(x)
+        else:
+            inner = curve(into(x))
+        return cast(Tensor, out(inner))
 
 
 class Embedding(nn.Module):
@@ -69,12 +73,16 @@ class Embedding(nn.Module):
     def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
         """`tokens` (B, T) at `positions` (T,), which count from 0 if None -> (B, T, N)"""
         width = self.tokens.embedding_dim
-        x = self.tokens(tokens) * math.sqrt(width)
+        x: Tensor = self.tokens(tokens)
+        if positions is None:
+            positions = torch.arange(tokens.size(1), device=tokens.device)
+        scale = math.sqrt(width)
         if self.sinusoids:
-            if positions is None:
-                positions = torch.arange(tokens.size(1), device=tokens.device)
-            x = x + sinusoids(positions, width).to(x.dtype)
-        return for_products(self.dropout(x))
+            x = torch.add(sinusoids(positions, width).to(x.dtype), x, alpha=scale)
+        else:
+            x = x * scale
+        dropped: Tensor = self.dropout(for_products(x))
+        return dropped
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:

@@ -20,6 +20,7 @@ from nmt.data.batching import BatchStream
 from nmt.data.encoded import prepare
 from nmt.device import start_torch
 from nmt.models import build_model
+from nmt.models.linear import FUSED
 from nmt.models.seq2seq import count_parameters
 from nmt.training.update import Updater
 
@@ -152,9 +153,15 @@ def flop_per_token(updater: Updater, stream: BatchStream) -> float:
     Counted as they are called, those on padding included; the products inside cuDNN's recurrent
     layers are not seen.
     """
-    with FlopCounterMode(display=False) as counter:
+    kernels = {} if FUSED is None else {FUSED: fused_flop}
+    with FlopCounterMode(display=False, custom_mapping=kernels) as counter:
         taken = take(updater, stream, COUNTED)
     return float(counter.get_total_flops()) / sum(step.target_tokens for step in taken)
+
+
+def fused_flop(x: torch.Size, weight: torch.Size, *_: object, **__: object) -> int:
+    """Of the product of x (R, N) and weight (M, N), which torch's counter does not know."""
+    return 2 * x.numel() * weight[0]
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:

@@ -81,3 +81,45 @@ def test_bfloat16_stays_bfloat16() -> None:
     found.sum().backward()
     assert found.dtype == x.grad.dtype == torch.bfloat16
     assert set(found.unique().tolist()) == {0.0, 2.0}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_added_is_the_sum_with_what_is_dropped(dtype: torch.dtype) -> None:
+    x, to_drop = (torch.randn(40, 6, dtype=dtype, requires_grad=True) for _ in range(2))
+    dropout = Dropout(0.25)
+    torch.manual_seed(5)
+    found = dropout.added(x, to_drop)
+    torch.manual_seed(5)
+    expected = x + dropout(to_drop)
+    assert found.dtype == dtype
+    # bf16 is rounded once in place of twice.
+    torch.testing.assert_close(found, expected, rtol=torch.finfo(dtype).eps, atol=1e-2)
+    grad = torch.randn_like(found)
+    learnt = [x, to_drop]
+    torch.testing.assert_close(
+        torch.autograd.grad(found, learnt, grad), torch.autograd.grad(expected, learnt, grad)
+    )
+    assert (dropout.eval().added(x, to_drop) == x + to_drop).all()
+
+
+def test_added_to_what_is_more_exact() -> None:
+    """As behind a normalisation in mixed precision."""
+    x = torch.randn(8, 4, requires_grad=True)
+    to_drop = torch.randn(8, 4, dtype=torch.bfloat16, requires_grad=True)
+    found = Dropout(0.5).added(x, to_drop)
+    assert found.dtype == torch.float32
+    of_x, of_dropped = torch.autograd.grad(found.sum(), [x, to_drop])
+    assert of_x.dtype == torch.float32 and of_dropped.dtype == torch.bfloat16
+
+
+def test_the_seed_says_what_is_dropped_and_no_draw_is_the_one_before() -> None:
+    dropout, ones = Dropout(0.5), torch.ones(64)
+    torch.manual_seed(7)
+    first, second = dropout(ones), dropout(ones)
+    state = torch.get_rng_state()
+    third = dropout(ones)
+    assert not torch.equal(first, second) and not torch.equal(second, third)
+    torch.manual_seed(7)
+    assert torch.equal(dropout(ones), first)
+    torch.set_rng_state(state)
+    assert torch.equal(dropout(ones), third)

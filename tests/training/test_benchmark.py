@@ -51,6 +51,12 @@ def test_products_are_counted_forward_and_backward(make_config: MakeConfig) -> N
     assert large - small > 3 * 2 * 16 * vocabulary
 
 
+def test_fused_products_are_counted_as_plain_ones(make_config: MakeConfig) -> None:
+    fp32, bf16 = (speed(make_config(precision=name)) for name in ("fp32", "bf16"))
+    assert bf16.precision == "bf16"
+    assert bf16.flop_per_target_token == pytest.approx(fp32.flop_per_target_token, rel=0.01)
+
+
 def test_it_trains_as_configured(make_config: MakeConfig) -> None:
     one, three = (speed(make_config(accumulate=count)) for count in (1, 3))
     tokens = [each.target_tokens_per_second * each.step_seconds for each in (one, three)]
