@@ -6,6 +6,7 @@ import os
 from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor
 
 from nmt.config import TrainingConfig
 from nmt.errors import UserError, require
@@ -56,6 +57,16 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
         device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
     )
     return context
+
+
+def send(x: Tensor, device: torch.device) -> Tensor:
+    """`x` to the device, while a GPU's work goes on.
+
+    A copy from memory that is not pinned would wait for all that the GPU was given before.
+    """
+    if device.type == "cuda" and not x.is_cuda:
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
 
 
 def bound_kernel_cache() -> None:

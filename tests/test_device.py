@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
-from nmt.device import autocast, pick_device, pick_dtype
+from nmt.device import autocast, pick_device, pick_dtype, send
 from nmt.errors import UserError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -22,6 +25,25 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+
+
+def test_a_gpu_copies_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+
+    def noted(name: str) -> Callable[..., Tensor]:
+        def call(x: Tensor, *arguments: object, **options: object) -> Tensor:
+            done.append((name, *arguments, options))
+            return x
+
+        return call
+
+    for name in ("pin_memory", "to"):
+        monkeypatch.setattr(Tensor, name, noted(name))
+    send(torch.zeros(2), GPU)
+    assert done == [("pin_memory", {}), ("to", GPU, {"non_blocking": True})]
+    done.clear()
+    send(torch.zeros(2), CPU)
+    assert done == [("to", CPU, {"non_blocking": True})]
 
 
 @pytest.mark.usefixtures("gpus")

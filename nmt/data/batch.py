@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.config import BOS, PAD
+from nmt.device import send
 
 
 class Batch(NamedTuple):
@@ -31,9 +32,7 @@ class Batch(NamedTuple):
         return self.target[:, 1:]
 
     def to(self, device: torch.device) -> Batch:
-        # Only from pinned memory does a copy to a GPU not hold up the program.
-        parts = (part.pin_memory() for part in self) if device.type == "cuda" else self
-        return Batch(*(part.to(device, non_blocking=True) for part in parts))
+        return Batch(*(send(part, device) for part in self))
 
 
 Ids = Sequence[int] | NDArray[np.int32]

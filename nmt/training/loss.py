@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.config import PAD
+from nmt.device import send
 
 CHUNK = 1024  # positions whose logits exist at one time
 BLOCK = 64  # of them whose softmax is made at one time, within a core's cache
@@ -37,9 +38,8 @@ def translation_loss(
     for.
     """
     real = (labels != PAD).flatten().nonzero().squeeze(1)
-    gold = labels.flatten().index_select(0, real).to(states.device, non_blocking=True)
-    real = real.to(states.device, non_blocking=True)
-    rows = states.flatten(0, 1).index_select(0, real)  # (B, T, N) -> (P, N)
+    gold = send(labels.flatten().index_select(0, real), states.device)
+    rows = states.flatten(0, 1).index_select(0, send(real, states.device))  # (B, T, N) -> (P, N)
     # Inside the function it could not be told that nobody wants a gradient of the weight.
     weight = output.weight if torch.is_grad_enabled() else output.weight.detach()
     sums: Tensor = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
