@@ -1,8 +1,9 @@
 """Which allocator the program's memory comes from.
 
 torch asks for memory that is aligned, which glibc cannot reuse for a request of the same size
-(sourceware bug 14581): the heap of a training grows by half and its tensors are seldom in a cache.
-mimalloc, where its package is installed, has neither trouble, but it must be there from the start.
+(sourceware bug 14581): the heap of a training grows by a third, and its tensors are seldom in a
+cache. mimalloc, where its package is installed, has neither trouble, but it must be there from the
+start.
 """
 
 from __future__ import annotations

@@ -31,13 +31,13 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def main() -> None:
-    start_with_mimalloc()
     arguments = parse()
     start_logging()
     arguments.measure(arguments)
 
 
 def train(arguments: argparse.Namespace) -> None:
+    start_with_mimalloc()  # as train.py does
     require(arguments.steps > 0, f"--steps must be at least 1, but is {arguments.steps}")
     from nmt.groups import compose_config
 

@@ -48,8 +48,7 @@ def start(tree: DictConfig) -> None:
 
 
 def main() -> None:
-    start_with_mimalloc()
-    import hydra  # not before: the program may have started again
+    import hydra  # not before the program has perhaps started again
 
     from nmt.groups import composition_error, register_schema
 
@@ -63,4 +62,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    start_with_mimalloc()
     raise SystemExit(guarded(main))

@@ -74,13 +74,12 @@ class Embedding(nn.Module):
         """`tokens` (B, T) at `positions` (T,), which count from 0 if None -> (B, T, N)"""
         width = self.tokens.embedding_dim
         x: Tensor = self.tokens(tokens)
-        if positions is None:
-            positions = torch.arange(tokens.size(1), device=tokens.device)
-        scale = math.sqrt(width)
         if self.sinusoids:
-            x = torch.add(sinusoids(positions, width).to(x.dtype), x, alpha=scale)
+            if positions is None:
+                positions = torch.arange(tokens.size(1), device=tokens.device)
+            x = torch.add(sinusoids(positions, width).to(x.dtype), x, alpha=math.sqrt(width))
         else:
-            x = x * scale
+            x = x * math.sqrt(width)
         dropped: Tensor = self.dropout(for_products(x))
         return dropped
 
