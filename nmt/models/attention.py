@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.models.dropout import Dropout
-from nmt.models.linear import Linear, trains_on_cpu
+from nmt.models.linear import trains_on_cpu
 from nmt.models.products import attend
 from nmt.models.scores import Score, build_score
 
@@ -160,7 +160,7 @@ class Attention(nn.Module):
     ) -> Self:
         """Four projections of the same width (Vaswani et al. 2017, section 3.2.2)."""
         names = ("query_proj", "key_proj", "value_proj", "output_proj")
-        projections = {name: Linear(width, width) for name in names}
+        projections = {name: nn.Linear(width, width) for name in names}
         built = build_score(score, heads, width // heads)
         return cls(built, heads=heads, dropout=dropout, rotary=rotary, **projections)
 

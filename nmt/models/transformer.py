@@ -17,7 +17,7 @@ from nmt.models.attention import Attended, Attention, KeyValue
 from nmt.models.cache import Cache
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers, for_products
-from nmt.models.linear import Linear
+from nmt.models.linear import rectified
 from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
 
 
@@ -48,16 +48,13 @@ class FeedForward(nn.Sequential):
     """The same two-layer network at every position (Vaswani et al. 2017, equation 2)."""
 
     def __init__(self, width: int, inner: int, *, activation: str) -> None:
-        curve = nn.GELU() if activation == "gelu" else nn.ReLU(inplace=True)
-        super().__init__(Linear(width, inner), curve, Linear(inner, width))
+        curve = nn.GELU() if activation == "gelu" else nn.ReLU()
+        super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, N) -> (B, T, N)"""
         into, curve, out = self
-        if isinstance(into, Linear) and isinstance(curve, nn.ReLU):
-            inner = into.rectified(x)
-        else:
-            inner = curve(into(x))
+        inner = rectified(into, x) if isinstance(curve, nn.ReLU) else curve(into(x))
         return cast(Tensor, out(inner))
 
 

@@ -19,7 +19,7 @@ from nmt.config import PAD
 from nmt.device import send
 
 CHUNK = 1024  # positions whose logits exist at one time
-BLOCK = 64  # of them whose softmax is made at one time, within a core's cache
+BLOCK = 64  # of them whose softmax a CPU makes at one time, within a core's cache
 UNDERFLOW = 1e-30  # a smaller probability may have lost digits in float32
 # Chunks are filled up to a multiple of this many, so that the last one has one of few sizes: on a
 # CPU the kernels of a matrix product are made anew for each size, and the memory of them is kept.
@@ -69,7 +69,8 @@ class _ChunkedLoss(torch.autograd.Function):
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
         most, pieces = min(CHUNK, len(labels) + -len(labels) % GRAIN), len(weight)
         product = weight.new_empty((most, pieces), dtype=dtype)
-        room = weight.new_empty((min(BLOCK, most), pieces), dtype=torch.float32)
+        block = most if weight.is_cuda else min(BLOCK, most)
+        room = weight.new_empty((block, pieces), dtype=torch.float32)
         for start in range(0, len(labels), CHUNK):
             gold = labels[start : start + CHUNK, None]
             # Rows of zeros: they get no gradient and add none to that of the weight.
@@ -101,7 +102,8 @@ def _sums(
     """The two sums of `translation_loss` over logits (P, V) with their means (P,), gold (P, 1).
 
     With `need_grad` the logits are overwritten by the gradient of the loss by them, less its part
-    that is the same everywhere: smoothing / V. `room` (BLOCK, V) is to work in.
+    that is the same everywhere: smoothing / V. `room` (b, V) is to work in, b at a
+    time.
     """
     of_gold = logits.gather(1, gold).squeeze(1).float()
     log_z = torch.empty_like(mean)
