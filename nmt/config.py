@@ -116,7 +116,7 @@ class TokenizerConfig:
     joint: bool = True  # one vocabulary for both languages
     byte_fallback: bool = True  # an unknown character becomes its bytes: nothing is unknown
     character_coverage: float = 0.9998  # the rarest characters are left to the bytes
-    sample: int = 200_000  # sentence pairs it learns from, drawn evenly from the corpus
+    sample: int = 100_000  # sentence pairs it learns from, drawn evenly from the corpus
 
     def __post_init__(self) -> None:
         one_of("data.tokenizer.kind", self.kind, ("unigram", "bpe"))
