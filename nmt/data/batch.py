@@ -34,6 +34,11 @@ class Batch(NamedTuple):
     def to(self, device: torch.device) -> Batch:
         return Batch(*(send(part, device) for part in self))
 
+    def split(self, count: int) -> list[Batch]:
+        """As up to `count` batches of about as many pairs, none of them empty."""
+        parts = zip(*(side.tensor_split(count) for side in self), strict=True)
+        return [Batch(*part) for part in parts if len(part[0])]
+
 
 Ids = Sequence[int] | NDArray[np.int32]
 

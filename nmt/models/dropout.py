@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+GENERATOR = np.random.SFC64()  # its state is set before each use
+
 
 class Dropout(nn.Module):
     """Zeroes a share of the elements in training and scales up the others.
@@ -87,9 +89,15 @@ def keep_mask(like: Tensor, share: float) -> tuple[Tensor, float]:
 def _random_bytes(like: Tensor) -> Tensor:
     """Uniform uint8 of the same shape: eight of them from each 64-bit draw.
 
-    NumPy's generator takes half the time of torch's; begun anew each time with a draw from torch's,
-    whose seed and state so tell all.
+    NumPy's generator takes half the time of torch's; each time its whole state is a draw from
+    torch's, whose seed and state so tell all.
     """
-    seed = int(torch.randint(2**63 - 1, ()))
-    words = np.random.SFC64(seed).random_raw(like.numel() // 8 + 1)
+    drawn = torch.randint(2**63 - 1, (4,)).numpy().view(np.uint64)
+    GENERATOR.state = {
+        "bit_generator": "SFC64",
+        "state": {"state": drawn},
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    words = GENERATOR.random_raw(like.numel() // 8 + 1)
     return torch.from_numpy(words).view(torch.uint8)[: like.numel()].view(like.shape)

@@ -83,17 +83,21 @@ class _ChunkedLoss(torch.autograd.Function):
                 grad_states[start : start + CHUNK] = (logits @ table)[: len(gold)]
                 of_part = logits.T @ part
                 grad_weight = of_part.float() if grad_weight is None else grad_weight.add_(of_part)
-        if grad_states is not None and grad_weight is not None:
+        if grad_states is not None:
             grad_states -= smoothing * mean_row
-            grad_weight -= smoothing / len(weight) * states.detach().sum(dim=0, dtype=torch.float32)
-        ctx.save_for_backward(grad_states, grad_weight)
+        # What smoothing takes from the gradient of each row of the weight, (N,).
+        of_all = smoothing / pieces * states.detach().sum(dim=0, dtype=torch.float32)
+        ctx.save_for_backward(grad_states, grad_weight, of_all)
         return sums
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        grad_states, grad_weight = ctx.saved_tensors
+        grad_states, grad_weight, of_all = ctx.saved_tensors
         scale = gradients[0][0]
-        return grad_states * scale, grad_weight * scale, None, None, None
+        # (grad_weight - of_all) * scale in one pass and no memory of its own; torch refuses to go
+        # back a second time.
+        torch.addcmul(of_all * -scale, grad_weight, scale, out=grad_weight)
+        return grad_states * scale, grad_weight, None, None, None
 
 
 def _sums(

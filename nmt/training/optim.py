@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim.adam import adam
 
 from nmt.config import TrainingConfig
@@ -88,6 +89,20 @@ class Adam:
             eps=1e-9,
             maximize=False,
         )
+
+    @torch.no_grad()
+    def gradient_norm(self) -> Tensor:
+        """() of all gradients together."""
+        gradients = [each.grad for each in self.parameters if each.grad is not None]
+        # The many vectors as one: a norm takes longer to begin than to make.
+        vectors = [each for each in gradients if each.dim() <= 1]
+        joined = [each for each in gradients if each.dim() > 1]
+        joined += [torch.cat([each.flatten() for each in vectors])] if vectors else []
+        return get_total_norm(joined)
+
+    def forget_gradients(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def saved(self) -> dict[int, dict[str, Tensor]]:
         """The memory of each parameter, in order; all else is the config's."""

@@ -70,6 +70,14 @@ def test_the_gradient_of_a_mean() -> None:
     close(mine, case.gradients(case.expected(0.1) / count))
 
 
+def test_the_way_back_is_gone_only_once() -> None:
+    case = Case()
+    value = case.found(0.1)[0]
+    case.gradients(value)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        case.gradients(value)
+
+
 def test_padding_has_no_gradient() -> None:
     case = Case()
     states, _ = case.gradients(case.found(0.1)[0])

@@ -10,6 +10,7 @@ import torch
 from nmt.config import Config
 from nmt.data.batch import Batch
 from nmt.models import build_model
+from nmt.training import update
 from nmt.training.update import Updater
 
 MakeConfig = Callable[..., Config]
@@ -42,6 +43,39 @@ def test_accumulated_batches_are_one_large_batch(make_config: MakeConfig, model:
     torch.testing.assert_close(one.gradient_norm, two.gradient_norm)
     assert one[2:] == two[2:]
     torch.testing.assert_close(*kept)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_large_batch_goes_through_in_parts(
+    make_config: MakeConfig, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(model, clip=0.0)
+    config.model.dropout = config.model.attention.dropout = 0.0
+    generator = torch.Generator().manual_seed(2)
+    batch = Batch(*(torch.randint(4, 300, (7, width), generator=generator) for width in (9, 6)))
+    kept, norms, seen = [], [], []
+    for part in (63, 62, 18, 1):  # padded tokens: 7 x 9 is the whole
+        monkeypatch.setattr(update, "PART", part)
+        made = updater(config)
+        made.optimizer.step = lambda *_, made=made, **__: kept.append(gradients(made))  # type: ignore
+        rows: list[int] = []
+        made.model.register_forward_pre_hook(lambda _, given, rows=rows: rows.append(len(given[0])))
+        norms.append(made.update([batch], rate=1e-3).gradient_norm)
+        seen.append(rows)
+    assert seen == [[7], [4, 3], [2, 2, 2, 1], [1] * 7]
+    for others in kept[1:]:
+        torch.testing.assert_close(others, kept[0])
+    torch.testing.assert_close(norms, [norms[0]] * 4)
+
+
+def test_the_norm_is_that_of_all_gradients(make_config: MakeConfig) -> None:
+    made = updater(make_config())
+    made.loss(Batch(*(torch.randint(4, 300, (6, 7)) for _ in range(2))))[0].backward()
+    made.optimizer.matrices[0].grad = None
+    whole = torch.cat([each.flatten() for each in gradients(made)]).norm()
+    torch.testing.assert_close(made.optimizer.gradient_norm(), whole)
+    made.optimizer.forget_gradients()
+    assert not gradients(made) and made.optimizer.gradient_norm() == 0
 
 
 def gradients(updater: Updater) -> list[torch.Tensor]:
