@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nmt.config import BOS, PAD
-from nmt.device import send
 
 
 class Batch(NamedTuple):
@@ -30,9 +29,6 @@ class Batch(NamedTuple):
     @property
     def labels(self) -> Tensor:
         return self.target[:, 1:]
-
-    def to(self, device: torch.device) -> Batch:
-        return Batch(*(send(part, device) for part in self))
 
     def split(self, count: int) -> list[Batch]:
         """As up to `count` batches of about as many pairs, none of them empty."""

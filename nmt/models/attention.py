@@ -124,7 +124,7 @@ class Attention(nn.Module):
         return Attended(self.output_proj(joined), weights if need_weights else None)
 
     def _fused(self, queries: Tensor, need_weights: bool) -> bool:
-        if need_weights or queries.is_cuda:
+        if need_weights or not queries.is_cpu:
             return not need_weights
         # On a CPU, `attend` copies all keys, too much for one query at a time, as a recurrent
         # decoder has; and the library's kernel is the slower one where the queries are few.

@@ -27,14 +27,14 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.share == 0.0:
             return x
-        if x.is_cuda:
+        if not x.is_cpu:
             return F.dropout(x, self.share)
         out: Tensor = _ByteDropout.apply(x, self.share)  # type: ignore[no-untyped-call]
         return out
 
     def added(self, x: Tensor, to_drop: Tensor) -> Tensor:
         """x + dropout(to_drop), of one shape, in one pass on a CPU."""
-        if not self.training or self.share == 0.0 or x.is_cuda:
+        if not self.training or self.share == 0.0 or not x.is_cpu:
             total: Tensor = x + self(to_drop)
             return total
         out: Tensor = _ByteDropoutAdded.apply(x, to_drop, self.share)  # type: ignore[no-untyped-call]

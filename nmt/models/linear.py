@@ -31,7 +31,7 @@ def rectified(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 def trains_on_cpu(x: Tensor) -> bool:
-    return not x.is_cuda and torch.is_grad_enabled()
+    return x.is_cpu and torch.is_grad_enabled()
 
 
 class _Rectified(torch.autograd.Function):

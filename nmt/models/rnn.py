@@ -14,15 +14,17 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config import RNNConfig
+from nmt.device import send
 from nmt.models.attention import Attention, KeyValue
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers
+from nmt.models.linear import trains_on_cpu
 from nmt.models.scores import build_score
-from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
+from nmt.models.seq2seq import Decoded, Decoder, Encoder, Memory, Seq2Seq, Stepped
 
 
-class RNNEncoder(nn.Module):
-    """Bidirectional GRU or LSTM (3.2): source (B, S), mask (B, S) -> Memory of M = 2 * width.
+class RNNEncoder(Encoder):
+    """Bidirectional GRU or LSTM (3.2), to a Memory of M = 2 * width.
 
     The last half of the first state is the backward encoder's last one, which has read it all.
     """
@@ -38,10 +40,9 @@ class RNNEncoder(nn.Module):
             kind(depth, width, batch_first=True, bidirectional=True) for depth in depths
         )
 
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
         # On a CPU the way back through a packed sequence fills a gradient of it all at each step.
-        read = _read_padded if torch.is_grad_enabled() and not source.is_cuda else _read_packed
-        lengths = mask.sum(1)
+        read = _read_padded if trains_on_cpu(source) else _read_packed
         x = self.dropout(self.embedding(source))
         for layer in self.layers:
             x = self.dropout(read(layer, x, lengths))
@@ -218,10 +219,17 @@ def build_rnn(config: RNNConfig, source_vocabulary: int, target_vocabulary: int)
 
 
 def _read_packed(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
-    """x (B, S, E), lengths (B,) -> (B, S, M), zeros behind the end of each sentence."""
-    packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    """x (B, S, E), lengths (B,) -> (B, S, M), zeros behind the end of each sentence.
+
+    Sorted here, as the library would wait for a GPU in sending the order there.
+    """
+    lengths, order = lengths.cpu().sort(descending=True)
+    packed = pack_padded_sequence(
+        x.index_select(0, send(order, x.device)), lengths, batch_first=True
+    )
     packed, _ = layer(packed)
-    return pad_packed_sequence(packed, batch_first=True, total_length=x.size(1))[0]
+    states = pad_packed_sequence(packed, batch_first=True, total_length=x.size(1))[0]
+    return states.index_select(0, send(order.argsort(), x.device))
 
 
 def _read_padded(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:

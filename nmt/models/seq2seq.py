@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nmt.config import PAD
+from nmt.device import send
 from nmt.models.layers import narrowed
 
 CHUNK = 1024  # rows of logits that exist at once where translations are scored
@@ -68,6 +69,15 @@ class Prediction(NamedTuple):
     attention: Tensor | None  # (B, W, S) mean of all layers and heads, where asked for
 
 
+class Encoder(nn.Module):
+    """The interface of an encoder; `RNNEncoder` and `TransformerEncoder` fill it."""
+
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
+        """`source` (B, S) int64, right-padded; `mask` (B, S) bool, False for padding; `lengths`
+        (B,) int64 without it, which may be on the CPU."""
+        raise NotImplementedError
+
+
 class Decoder(nn.Module, Generic[StateT]):
     """The interface of a decoder and its `State`; `RNNDecoder` and `TransformerDecoder` fill it."""
 
@@ -91,22 +101,26 @@ class Seq2Seq(nn.Module):
     """An encoder, a decoder and the vocabulary projection, which stands apart from the decoder:
     the loss skips padding, and search projects only what is alive."""
 
-    def __init__(self, encoder: nn.Module, decoder: Decoder[Any], output: nn.Linear) -> None:
+    def __init__(self, encoder: Encoder, decoder: Decoder[Any], output: nn.Linear) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.output = output  # N -> V
 
     def encode(self, source: Tensor) -> Memory:
-        """`source` (B, S) int64, right-padded with PAD."""
+        """`source` (B, S) int64, right-padded with PAD; on the CPU it spares a GPU that the lengths
+        are waited for."""
         mask = source != PAD
-        memory = self.encoder(source, mask)
+        here = self.device
+        memory = self.encoder(send(source, here), send(mask, here), mask.sum(1))
         assert isinstance(memory, Memory)
         return memory
 
     def forward(self, source: Tensor, tokens: Tensor, need_weights: bool = False) -> Decoded:
-        """Teacher forcing over `tokens` (B, T); `self.output` makes logits of the states."""
-        decoded = self.decoder(tokens, self.encode(source), need_weights)
+        """Teacher forcing over `tokens` (B, T), which may be on the CPU as `source` may;
+        `self.output` makes logits of the states."""
+        memory = self.encode(source)
+        decoded = self.decoder(send(tokens, memory.states.device), memory, need_weights)
         assert isinstance(decoded, Decoded)
         return decoded
 

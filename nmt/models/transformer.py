@@ -18,7 +18,7 @@ from nmt.models.cache import Cache
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers, for_products
 from nmt.models.linear import rectified
-from nmt.models.seq2seq import Decoded, Decoder, Memory, Seq2Seq, Stepped
+from nmt.models.seq2seq import Decoded, Decoder, Encoder, Memory, Seq2Seq, Stepped
 
 
 class Residual(nn.Module):
@@ -146,8 +146,8 @@ class DecoderLayer(nn.Module):
         return Attended(self.around_feedforward.leave(x, self.feedforward(inner)), weights)
 
 
-class TransformerEncoder(nn.Module):
-    """`forward`: source (B, S), mask (B, S) -> Memory."""
+class TransformerEncoder(Encoder):
+    """Layers of self-attention and feed-forward."""
 
     def __init__(self, config: TransformerConfig, embedding: Embedding) -> None:
         super().__init__()
@@ -157,7 +157,7 @@ class TransformerEncoder(nn.Module):
         )
         self.norm = _final_norm(config)
 
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
         x = self.embedding(source)
         for layer in self.layers:
             x = layer(x, mask)

@@ -69,7 +69,7 @@ class _ChunkedLoss(torch.autograd.Function):
         # One memory for all chunks: fresh pages of this size cost more than the arithmetic.
         most, pieces = min(CHUNK, len(labels) + -len(labels) % GRAIN), len(weight)
         product = weight.new_empty((most, pieces), dtype=dtype)
-        block = most if weight.is_cuda else min(BLOCK, most)
+        block = min(BLOCK, most) if weight.is_cpu else most
         room = weight.new_empty((block, pieces), dtype=torch.float32)
         for start in range(0, len(labels), CHUNK):
             gold = labels[start : start + CHUNK, None]
@@ -131,6 +131,6 @@ def _log_z(logits: Tensor, probs: Tensor, of_gold: Tensor, likelihood: Tensor) -
     By any piece whose probability did not underflow, as the likeliest. A GPU is not to wait for the
     answer whether those of the labels did.
     """
-    if likelihood.is_cuda or float(likelihood.min()) < UNDERFLOW:
+    if not likelihood.is_cpu or float(likelihood.min()) < UNDERFLOW:
         return logits.amax(dim=-1).float() - probs.amax(dim=-1).log()
     return of_gold - likelihood.log()

@@ -124,9 +124,8 @@ class Updater:
 
     def loss(self, batch: Batch) -> Tensor:
         """(2,): smoothed loss and negative log-likelihood, summed over the batch."""
-        moved = batch.to(self.model.device)
         with self.phase("forward"), autocast(self.model.device, self.dtype):
-            states = self.model(moved.source, moved.decoder_input).states
+            states = self.model(batch.source, batch.decoder_input).states
         with self.phase("loss"):
             return translation_loss(
                 states,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import Tensor, nn
+from toy import ToyEncoder
 
 from nmt.config import BOS, EOS, PAD, DecodingConfig
 from nmt.decoding import Hypothesis, translate_ids
@@ -24,11 +25,6 @@ PIECES = ["<pad>", "<unk>", "<s>", "</s>", "▁", "▁a", "▁ab"]
 PIECES += ["a", "b", ".", "<0xC3>", "<0xA4>"]
 LIMIT = 3
 WORDS = range(4, len(PIECES))
-
-
-class ToyEncoder(nn.Module):
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
-        return Memory(source[:, :, None].float(), mask)
 
 
 class ToyState(NamedTuple):

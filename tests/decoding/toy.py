@@ -14,11 +14,11 @@ from nmt.decoding import Hypothesis
 from nmt.decoding.beam import Penalties
 from nmt.decoding.search import search
 from nmt.decoding.strategies import Strategy
-from nmt.models.seq2seq import Decoder, Memory, Seq2Seq, Stepped
+from nmt.models.seq2seq import Decoder, Encoder, Memory, Seq2Seq, Stepped
 
 
-class ToyEncoder(nn.Module):
-    def forward(self, source: Tensor, mask: Tensor) -> Memory:
+class ToyEncoder(Encoder):
+    def forward(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
         return Memory(source[:, :, None].float(), mask)
 
 

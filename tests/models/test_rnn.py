@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config import EOS, PAD, RNNConfig
-from nmt.models import build_model
+from nmt.models import build_model, rnn
 from nmt.models.rnn import GRUCell, LSTMCell, RNNEncoder
 from nmt.models.seq2seq import Seq2Seq
 
@@ -62,16 +62,18 @@ def test_the_encoder_reads_each_sentence_alone(build: Build, cell: str, layers: 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 @pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("on_cpu", [True, False])
 def test_the_encoder_learns_what_packed_sequences_teach(
-    build: Build, cell: str, layers: int
+    build: Build, cell: str, layers: int, on_cpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(rnn, "trains_on_cpu", lambda _: on_cpu and torch.is_grad_enabled())
     encoder = build("rnn", cell=cell, encoder_layers=layers).encoder
     assert isinstance(encoder, RNNEncoder)
     source = torch.tensor([[5, 6, EOS, PAD], [7, 8, 9, EOS], [EOS, PAD, PAD, PAD]])
     mask = source != PAD
     with torch.no_grad():
-        unlearning = encoder(source, mask).states
-    ours, theirs = encoder(source, mask).states, packed(encoder, source, mask)
+        unlearning = encoder(source, mask, mask.sum(1)).states
+    ours, theirs = encoder(source, mask, mask.sum(1)).states, packed(encoder, source, mask)
     weights = torch.randn_like(ours) * mask[..., None]
     close(ours * mask[..., None], theirs)
     close(unlearning, theirs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -97,3 +98,29 @@ def test_gradients_are_clipped(make_config: MakeConfig) -> None:
     assert logged[0] == pytest.approx(logged[1], rel=1e-5), "what is logged is the norm before"
     assert used[0] == pytest.approx(logged[0], rel=1e-5)
     assert used[1] == pytest.approx(0.01, rel=1e-3)
+
+
+# A device that computes shapes and no values: whatever would wait for a GPU's answer fails on it.
+VALUELESS = "meta"
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("score", ["additive", "scaled_dot"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_step_waits_for_no_answer_of_the_device(
+    make_config: MakeConfig,
+    model: str,
+    score: str,
+    accumulate: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.is_autocast_enabled", lambda _: False)  # it knows no such device
+    monkeypatch.setattr(update, "autocast", lambda *_: nullcontext())
+    config = make_config(model, precision="fp32", clip=1.0)
+    config.model.attention.score = score
+    made = Updater(build_model(config.model, V, V).to(VALUELESS), config.training)
+    batch = Batch(*(torch.randint(4, 300, (5, width)) for width in (7, 8)))
+    found = made.update([batch] * accumulate, rate=1e-3)
+    assert found.sums.device.type == found.gradient_norm.device.type == VALUELESS
+    with pytest.raises(RuntimeError, match="meta"):
+        found.gradient_norm.item()
