@@ -83,8 +83,8 @@ def _piece_weights(
     """
     assert not model.training, "dropout would blur the attention"
     for rows in _batches(sources, targets):
-        source = pad([sources[row] for row in rows]).to(model.device)
-        tokens = pad([[BOS, *targets[row]] for row in rows]).to(model.device)
+        source = pad([sources[row] for row in rows])
+        tokens = pad([[BOS, *targets[row]] for row in rows])
         with torch.inference_mode():
             weights = model(source, tokens, need_weights=True).weights  # (B, L, H, I + 1, J)
         arrays = weights.float().cpu().numpy()

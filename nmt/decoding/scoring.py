@@ -39,7 +39,7 @@ def score_ids(
     longer = [max(pair, key=len) for pair in zip(sources, targets, strict=True)]
     with evaluating(predictor), torch.inference_mode():
         for batch in batches(longer, config.batch_tokens):
-            source = pad([sources[row] for row in batch]).to(predictor.device)
+            source = pad([sources[row] for row in batch])
             target = pad([[BOS, *targets[row]] for row in batch]).to(predictor.device)
             sums = predictor.token_log_probs(source, target).sum(1).tolist()
             for row, log_prob in zip(batch, sums, strict=True):
