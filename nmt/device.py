@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import AbstractContextManager
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from nmt.config import TrainingConfig
 from nmt.errors import UserError, require
+
+log = logging.getLogger(__name__)
 
 
 def start_torch(config: TrainingConfig) -> torch.device:
@@ -42,6 +45,10 @@ def pick_precision(precision: str, device: torch.device) -> str:
     """As named, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
     if precision == "auto":
         return "bf16" if _fast_bf16(device) else "fp32"
+    if precision == "bf16" and device.type == "cpu" and not has_bf16_kernels():
+        log.warning(
+            "this CPU has no arithmetic for bf16, which is many times slower than fp32 on it"
+        )
     return precision
 
 
@@ -77,6 +84,12 @@ def bound_kernel_cache() -> None:
     """
     for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(variable, "64")
+
+
+def has_bf16_kernels() -> bool:
+    """Whether the library that multiplies for torch on CPUs (oneDNN) has bf16 on this one."""
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return check is not None and bool(check())
 
 
 def _fast_bf16(device: torch.device) -> bool:

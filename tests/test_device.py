@@ -98,6 +98,18 @@ def test_automatic_precision_of_a_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool
     assert pick_dtype("auto", CPU) == (torch.bfloat16 if amx else torch.float32)
 
 
+@pytest.mark.parametrize("has_kernels", [False, True])
+def test_slow_bf16_is_told(
+    has_kernels: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nmt.device.has_bf16_kernels", lambda: has_kernels)
+    pick_dtype("bf16", GPU)
+    assert not caplog.messages
+    assert pick_dtype("bf16", CPU) == torch.bfloat16
+    assert len(caplog.messages) == (not has_kernels)
+    assert all("bf16" in message for message in caplog.messages)
+
+
 def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nmt.device import has_bf16_kernels
 from nmt.models.layers import for_products
 
 # oneDNN's product with all that goes with it, as torch's compiler calls it, where torch has it.
@@ -61,7 +62,7 @@ class _Rectified(torch.autograd.Function):
 def _fused(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x (R, N), weight (M, N), bias (M,) -> (R, M)"""
     # For float32 torch has a faster library.
-    if FUSED is not None and x.dtype == torch.bfloat16:
+    if FUSED is not None and x.dtype == torch.bfloat16 and has_bf16_kernels():
         fused: Tensor = FUSED(x, weight, bias, "relu", [], "")
         return fused
     return F.linear(x, weight, bias).relu_()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nmt.config import RNNConfig
-from nmt.device import send
+from nmt.device import has_bf16_kernels, send
 from nmt.models.attention import Attention, KeyValue
 from nmt.models.dropout import Dropout
 from nmt.models.layers import Layers
@@ -246,7 +246,10 @@ def _read_forth(layer: nn.RNNBase, x: Tensor, weights: Sequence[Tensor]) -> Tens
     start = x.new_zeros(1, len(x), layer.hidden_size)
     settings = (True, 1, 0.0, layer.training, False, True)  # one layer of one direction
     if isinstance(layer, nn.LSTM):
-        return torch.lstm(x, (start, start), [*weights], *settings)[0]
+        # Autocast would have it in bf16 of a library that has none on some CPUs.
+        enabled = torch.is_autocast_enabled("cpu") and has_bf16_kernels()
+        with torch.autocast("cpu", enabled=enabled):
+            return torch.lstm(x, (start, start), [*weights], *settings)[0]
     return torch.gru(x, start, [*weights], *settings)[0]
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
+from nmt.models import linear, rnn
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 Knobs = dict[str, Any]
@@ -233,7 +234,13 @@ def test_every_parameter_learns(build: Build, name: str, knobs: Knobs) -> None:
 
 
 @few
-def test_mixed_precision_is_close(build: Build, name: str, knobs: Knobs) -> None:
+@pytest.mark.parametrize("any_cpu", [False, True])
+def test_mixed_precision_is_close(
+    build: Build, name: str, knobs: Knobs, any_cpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if any_cpu:  # as on one for which the library has no bf16
+        for module in (linear, rnn):
+            monkeypatch.setattr(module, "has_bf16_kernels", lambda: False)
     model = build(name, **knobs).float()
     exact = model(SOURCE, TARGET).states
     with torch.autocast("cpu", dtype=torch.bfloat16):
