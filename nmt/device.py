@@ -45,9 +45,9 @@ def pick_precision(precision: str, device: torch.device) -> str:
     """As named, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
     if precision == "auto":
         return "bf16" if _fast_bf16(device) else "fp32"
-    if precision == "bf16" and device.type == "cpu" and not has_bf16_kernels():
+    if device.type == "cpu" and _is_slow(precision):
         log.warning(
-            "this CPU has no arithmetic for bf16, which is many times slower than fp32 on it"
+            "this CPU has no arithmetic for %s: fp32 would be several times as fast", precision
         )
     return precision
 
@@ -92,9 +92,20 @@ def has_bf16_kernels() -> bool:
     return check is not None and bool(check())
 
 
+def _is_slow(precision: str) -> bool:
+    """Whether this CPU makes products in that precision in other arithmetic than its own."""
+    if precision == "bf16":
+        return not has_bf16_kernels()
+    # torch has a library for 8-bit integers on an x86 with AVX-512 VNNI alone.
+    return precision == "int8" and _cpu_has("avx2") and not _cpu_has("vnni")
+
+
+def _cpu_has(name: str) -> bool:
+    """By private names of torch; where a version lacks one, the answer is no."""
+    return bool(getattr(torch.cpu, f"_is_{name}_supported", lambda: False)())
+
+
 def _fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    # Private names of torch; where a version lacks one, the answer is the safe one.
-    checks = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(bool(getattr(torch.cpu, check, lambda: False)()) for check in checks)
+    return _cpu_has("amx_tile") or _cpu_has("avx512_bf16")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.device import autocast, pick_device, pick_dtype, send
+from nmt.device import autocast, pick_device, pick_dtype, pick_precision, send
 from nmt.errors import UserError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -98,16 +98,20 @@ def test_automatic_precision_of_a_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool
     assert pick_dtype("auto", CPU) == (torch.bfloat16 if amx else torch.float32)
 
 
-@pytest.mark.parametrize("has_kernels", [False, True])
-def test_slow_bf16_is_told(
-    has_kernels: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("has_it", [False, True])
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_slow_precision_is_told(
+    precision: str, has_it: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nmt.device.has_bf16_kernels", lambda: has_kernels)
-    pick_dtype("bf16", GPU)
+    monkeypatch.setattr("nmt.device.has_bf16_kernels", lambda: has_it)
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: has_it, raising=False)
+    for name, device in ((precision, GPU), ("fp32", CPU)):
+        assert pick_precision(name, device) == name
     assert not caplog.messages
-    assert pick_dtype("bf16", CPU) == torch.bfloat16
-    assert len(caplog.messages) == (not has_kernels)
-    assert all("bf16" in message for message in caplog.messages)
+    assert pick_precision(precision, CPU) == precision
+    assert len(caplog.messages) == (not has_it)
+    assert all(f"no arithmetic for {precision}" in message for message in caplog.messages)
 
 
 def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
