@@ -10,6 +10,7 @@ SIGTERM or Ctrl-C saves the run first and ends it with 143 or 130; a second one 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ from nmt.cli import guarded, start_logging
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 def run(tree: DictConfig) -> None:
@@ -47,6 +51,15 @@ def start(tree: DictConfig) -> None:
     print_summary(train(config))
 
 
+def show_help() -> None:
+    """Hydra's own takes seconds, and has not what the keys mean."""
+    from nmt.groups import compose_config
+    from nmt.help import help_text
+
+    given = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    print(help_text(str(__doc__), CONFIGS, compose_config(CONFIGS, given)))
+
+
 def main() -> None:
     import hydra  # not before the program has perhaps started again
 
@@ -62,5 +75,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv):
+        raise SystemExit(guarded(show_help))
     start_with_mimalloc()
     raise SystemExit(guarded(main))

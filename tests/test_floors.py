@@ -76,7 +76,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.tokenizer",
     ),
     0.6: ("nmt.groups",),
-    0.5: ("nmt.allocator", "nmt.compose", "nmt.cli", "nmt.device", "nmt.stream"),
+    0.5: ("nmt.allocator", "nmt.compose", "nmt.cli", "nmt.device", "nmt.help", "nmt.stream"),
     0.2: ("nmt.plain_yaml",),
     0.1: ("nmt.config",),
     0: ("nmt.errors",),

@@ -165,9 +165,17 @@ def test_a_corpus_that_cannot_be_read(script: Script, tmp_path: Path, case: str)
     assert not list(tmp_path.glob("cache/*")), "nothing half written"
 
 
-def test_help_is_fast_and_names_the_groups(script: Script) -> None:
-    ran = script("train", "--help")
+def test_help_is_fast_and_names_the_groups(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    ran = script("train", "model=rnn", "training.clip=3.5", "--help")
     assert ran.returncode == 0 and "transformer_tiny" in ran.stdout
+    assert "cell: gru" in ran.stdout and "clip: 3.5" in ran.stdout
+    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines()}
+    assert "hydra" in imported and not imported & {"torch", "rich", "numpy"}
+
+
+def test_help_with_a_mistake(script: Script) -> None:
+    assert "there is no model=rnm" in mistake(script("train", "model=rnm", "-h"))
 
 
 def test_only_what_is_needed_is_imported(
