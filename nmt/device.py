@@ -45,10 +45,8 @@ def pick_precision(precision: str, device: torch.device) -> str:
     """As named, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
     if precision == "auto":
         return "bf16" if _fast_bf16(device) else "fp32"
-    if device.type == "cpu" and _is_slow(precision):
-        log.warning(
-            "this CPU has no arithmetic for %s: fp32 would be several times as fast", precision
-        )
+    if precision == "bf16" and device.type == "cpu" and not has_bf16_kernels():
+        log.warning("this CPU has no arithmetic for bf16: fp32 would be several times as fast")
     return precision
 
 
@@ -92,12 +90,9 @@ def has_bf16_kernels() -> bool:
     return check is not None and bool(check())
 
 
-def _is_slow(precision: str) -> bool:
-    """Whether this CPU makes products in that precision in other arithmetic than its own."""
-    if precision == "bf16":
-        return not has_bf16_kernels()
-    # torch has a library for 8-bit integers on an x86 with AVX-512 VNNI alone.
-    return precision == "int8" and _cpu_has("avx2") and not _cpu_has("vnni")
+def has_int8_kernels() -> bool:
+    """Whether torch has fast products of 8-bit integers on this CPU: not on an x86 without VNNI."""
+    return _cpu_has("vnni") or not _cpu_has("avx2")
 
 
 def _cpu_has(name: str) -> bool:

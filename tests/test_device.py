@@ -8,7 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nmt.device import autocast, pick_device, pick_dtype, pick_precision, send
+from nmt.device import (
+    autocast,
+    has_int8_kernels,
+    pick_device,
+    pick_dtype,
+    pick_precision,
+    send,
+)
 from nmt.errors import UserError
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -98,20 +105,28 @@ def test_automatic_precision_of_a_cpu(monkeypatch: pytest.MonkeyPatch, amx: bool
     assert pick_dtype("auto", CPU) == (torch.bfloat16 if amx else torch.float32)
 
 
-@pytest.mark.parametrize("has_it", [False, True])
-@pytest.mark.parametrize("precision", ["bf16", "int8"])
-def test_a_slow_precision_is_told(
-    precision: str, has_it: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("has_kernels", [False, True])
+def test_slow_bf16_is_told(
+    has_kernels: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("nmt.device.has_bf16_kernels", lambda: has_it)
-    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: True, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: has_it, raising=False)
-    for name, device in ((precision, GPU), ("fp32", CPU)):
+    monkeypatch.setattr("nmt.device.has_bf16_kernels", lambda: has_kernels)
+    for name, device in (("bf16", GPU), ("fp32", CPU), ("int8", CPU)):
         assert pick_precision(name, device) == name
     assert not caplog.messages
-    assert pick_precision(precision, CPU) == precision
-    assert len(caplog.messages) == (not has_it)
-    assert all(f"no arithmetic for {precision}" in message for message in caplog.messages)
+    assert pick_precision("bf16", CPU) == "bf16"
+    assert len(caplog.messages) == (not has_kernels)
+    assert all("no arithmetic for bf16" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("avx2", "vnni", "has"), [(True, False, False), (True, True, True), (False, False, True)]
+)
+def test_kernels_for_integers(
+    avx2: bool, vnni: bool, has: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx2_supported", lambda: avx2, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni, raising=False)
+    assert has_int8_kernels() == has
 
 
 def test_a_torch_that_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from nmt.config import BOS, EOS, PAD, DecodingConfig
 from nmt.decoding import translate_ids
 from nmt.errors import UserError
+from nmt.models import precision
 from nmt.models.precision import Int8Linear, in_precision
 from nmt.models.seq2seq import Seq2Seq
 
@@ -60,6 +61,22 @@ def test_a_row_is_the_same_in_any_company() -> None:
     assert torch.equal(layer(x.flip(0)).flip(0), together)
     for size in (1, 3, 17):
         assert torch.equal(torch.cat([layer(part) for part in x.split(size)]), together)
+
+
+@pytest.mark.parametrize("inputs", [24, 1040, 2048])
+def test_without_kernels_for_integers(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same to the last bit, with the largest sums that can be of up to 1,040 inputs."""
+    exact = linear(inputs)
+    exact.weight[0] = 1
+    x = torch.randn(20, inputs)
+    if inputs <= 1040:
+        x[3] = 1
+    layers = []
+    for has_kernels in (True, False):
+        monkeypatch.setattr(precision, "has_int8_kernels", lambda has=has_kernels: has)
+        layers.append(Int8Linear(exact))
+    assert [layer.weight.dtype for layer in layers] == [torch.int8, torch.float32]
+    assert torch.equal(layers[0](x), layers[1](x))
 
 
 def test_rows_of_zeros_and_no_rows() -> None:
