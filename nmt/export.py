@@ -38,8 +38,9 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
         raise UserError("CTranslate2 is not installed: pip install 'nmt[export]'") from error
     config = translator.config.model
     _check(config)
+    output = translator.model.output  # no nn.Linear where it multiplies integers
     require(
-        translator.model.output.weight.dtype == torch.float32,
+        isinstance(output, nn.Linear) and output.weight.dtype == torch.float32,
         "an export needs the weights as they were trained: load the run with "
         "decoding.precision=fp32; `quantization` says what CTranslate2 makes of them",
     )
