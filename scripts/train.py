@@ -57,6 +57,8 @@ def show_help() -> None:
     from nmt.help import help_text
 
     given = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    if {"-m", "--multirun"} & set(sys.argv):
+        given = []  # lists of values for many runs are no config of one
     print(help_text(str(__doc__), CONFIGS, compose_config(CONFIGS, given)))
 
 

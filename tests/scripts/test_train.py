@@ -174,6 +174,11 @@ def test_help_is_fast_and_names_the_groups(script: Script, monkeypatch: pytest.M
     assert "hydra" in imported and not imported & {"torch", "rich", "numpy"}
 
 
+def test_help_with_many_runs(script: Script) -> None:
+    ran = script("train", "-m", "model=rnn,transformer", "--help")
+    assert ran.returncode == 0 and "transformer_tiny" in ran.stdout
+
+
 def test_help_with_a_mistake(script: Script) -> None:
     assert "there is no model=rnm" in mistake(script("train", "model=rnm", "-h"))
 

@@ -1,8 +1,9 @@
 """How many times as fast our step is as that of the same model written with the parts that torch
 offers, in alternation in one process.
 
-python tests/training/against_plain_torch.py transformer
-python tests/training/against_plain_torch.py rnn
+python tests/training/against_plain_torch.py transformer words
+python tests/training/against_plain_torch.py transformer sentences
+python tests/training/against_plain_torch.py rnn words
 
 B batch, S source length, T target length, V vocabulary.
 """
@@ -30,9 +31,10 @@ from nmt.data.batch import Batch
 from nmt.models import build_model
 from nmt.training.update import Updater
 
-# Narrow and of many words, as most of the time would else go into products of matrices, which are
-# the same for both where a CPU makes them in float32.
-B, S, T, V = 96, 16, 17, 8000
+# Narrow, as most of the time would else go into products of matrices, which are the same for both
+# where a CPU makes them in float32. B, S, T and V: much of the loss, or of attention and dropout.
+WORK = {"words": (96, 16, 17, 8000), "sentences": (32, 48, 49, 1000)}
+B, S, T, V = WORK[sys.argv[2]]
 WIDTH, HEADS, DROPOUT = 64, 4, 0.3
 STEPS = 7
 
