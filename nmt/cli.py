@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from nmt.errors import UserError, require
 
-BEAM = ("beam_size", "groups", "diversity")
+BEAM = ("beam_size", "patience", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")
 MBR = ("samples", "utility")
 COMMON = ("length_penalty", "precision", "shortlist")
@@ -64,6 +64,7 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it is searched (else as the run's config says)")
     add = group.add_argument
     add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
+    add("--patience", metavar="P", help="stop at P * N finished ones; null: when none can win")
     add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
     add("--groups", metavar="N", help="of the beam, kept different from each other")
     add("--diversity", metavar="D", help="how different")

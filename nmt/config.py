@@ -242,6 +242,9 @@ class DecodingConfig:
     diversity: float = 0.5  # nats that a token costs a group for each use in groups before it
     length_penalty: float = 1.0  # alpha of Wu et al. 2016, equation 14; 0: none
     coverage_penalty: float = 0.0  # beta of the same equation
+    # A beam ends after so many times its size of finished hypotheses (Kasai et al. 2022; 1: as in
+    # most toolkits, sooner done); null: when no open hypothesis can win any more.
+    patience: float | None = None
     temperature: float = 1.0  # of samples: below 1 nearer to the likeliest
     top_k: int = 0  # samples come from so many of the likeliest tokens; 0: from all
     top_p: float = 1.0  # and from the fewest that have this share of the probability
@@ -250,8 +253,8 @@ class DecodingConfig:
     seed: int = 1  # of samples
     max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces
     max_extra: int = 10
-    batch_tokens: int = 16384  # padded source pieces times hypotheses
-    workers: int = 1  # batches side by side on a CPU: sooner done, for as many times the memory
+    batch_tokens: int = 16384  # padded source pieces times hypotheses, of all batches side by side
+    workers: int | None = None  # batches side by side on a CPU; null: two, where it has the threads
     precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
     # Of each source piece so many translations are weighed, beside the commonest pieces; 0: the
     # whole vocabulary. For finished runs: validations weigh it whole, as do demands on words.
@@ -270,6 +273,8 @@ class DecodingConfig:
         )
         for key in ("length_penalty", "coverage_penalty", "diversity"):
             within(f"decoding.{key}", getattr(self, key), 0, 10)
+        if self.patience is not None:
+            within("decoding.patience", self.patience, 0.01, 100)
         within("decoding.temperature", self.temperature, 0.01, 100)
         within("decoding.top_p", self.top_p, 0.001, 1)
         for key in ("top_k", "seed"):

@@ -122,10 +122,11 @@ class Finished:
         self.tokens = torch.full((sentences, groups, n_best, longest), PAD)
         self.scores = torch.full((sentences, groups, n_best), NEVER)
         self.log_probs = self.scores.clone()
+        self.count = torch.zeros((sentences, groups), dtype=torch.int64)  # that ended so far
 
     def to(self, device: torch.device) -> Self:
         self.tokens, self.scores = self.tokens.to(device), self.scores.to(device)
-        self.log_probs = self.log_probs.to(device)
+        self.log_probs, self.count = self.log_probs.to(device), self.count.to(device)
         return self
 
     def add(self, beam: Beam, ended: Candidates, penalties: Penalties) -> None:
@@ -138,6 +139,7 @@ class Finished:
             covered = penalties.coverage(beam.coverage, beam.mask[:, None])  # (B, F)
             scores = scores + covered.gather(1, parents).view(shape)
         scores = scores.masked_fill(ended.tokens != EOS, NEVER)
+        self.count[beam.rows] += (scores > NEVER).sum(2)
         tokens = beam.tokens[:, :, 1:].gather(1, parents[:, :, None].expand(-1, -1, length))
         tokens = tokens.view(*shape, length)
 

@@ -7,6 +7,7 @@ C candidates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -42,6 +43,7 @@ def search(
     strategy: Strategy,
     *,
     penalties: Penalties,
+    patience: float = math.inf,
     n_best: int = 1,
     constraint: Constraint | None = None,
     shortlist: Shortlist | None = None,
@@ -50,9 +52,10 @@ def search(
 
     A hypothesis counts as finished when, ending in EOS, it is among the W best of its group; at
     limits[a] pieces all are ended. One that cannot come among its group's `n_best` any more is
-    given up, and not sooner, so that the search misses no better hypothesis of the beam. With
-    W = 1 it is greedy: it stops at the first EOS. With a `constraint` the `shortlist` is left out:
-    what is demanded need not be in it.
+    given up, and not sooner, so that the search misses no better hypothesis of the beam, unless as
+    many of its group are finished as `patience` times W (Kasai et al. 2022). With W = 1 it is
+    greedy: it stops at the first EOS. With a `constraint` the `shortlist` is left out: what is
+    demanded need not be in it.
     """
     assert n_best <= strategy.width
     device, longest = source.device, max(limits)
@@ -63,6 +66,7 @@ def search(
     highest = torch.tensor([penalties.length(pieces + 1) for pieces in limits], device=device)
     beam = Beam.start(predictor, source, strategy.groups, coverage=penalties.beta > 0)
     finished = Finished(len(limits), strategy.groups, n_best, longest).to(device)
+    enough = max(n_best, patience * strategy.width)
     for length in range(1, longest + 2):  # of a hypothesis that ends in this step
         live = beam.live()
         places = beam.places(live, strategy.groups)
@@ -79,7 +83,8 @@ def search(
             best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
         finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
         growing = _growing(best, strategy.width)
-        growing = _give_up(growing, finished.scores[beam.rows], highest[beam.rows], strategy.width)
+        scores, full = finished.scores[beam.rows], finished.count[beam.rows] >= enough
+        growing = _give_up(growing, scores, highest[beam.rows], full, strategy.width)
         kept = _staying(growing)
         if kept is not None and not len(kept):
             break
@@ -160,8 +165,11 @@ def _growing(best: Candidates, width: int) -> Candidates:
     return best._replace(log_probs=log_probs)
 
 
-def _give_up(growing: Candidates, scores: Tensor, highest: Tensor, width: int) -> Candidates:
-    """Without the hypotheses that cannot come among the n_best of their group any more.
+def _give_up(
+    growing: Candidates, scores: Tensor, highest: Tensor, full: Tensor, width: int
+) -> Candidates:
+    """Without the hypotheses that cannot come among the n_best of their group any more, and without
+    those of a group that is `full` (B, G).
 
     `scores` (B, G, n_best) of the finished ones. Log-probabilities only fall, the length penalty
     is `highest` (B,) at the limit, and no coverage penalty is above 0.
@@ -170,6 +178,7 @@ def _give_up(growing: Candidates, scores: Tensor, highest: Tensor, width: int) -
     hopeless = growing.log_probs / highest[:, None, None] <= worst
     if width == 1:  # whatever else might follow the first EOS
         hopeless = worst > NEVER
+    hopeless = hopeless | full[:, :, None]
     return growing._replace(log_probs=growing.log_probs.masked_fill(hopeless, NEVER))
 
 

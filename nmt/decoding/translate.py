@@ -7,7 +7,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 
+# Batches side by side where nobody says how many.
+WORKERS = 2
 # Tokens of a batch, as decoding.batch_tokens counts them, from which two side by side are sooner
 # done than one after the other: in smaller ones Python, which does one thing at a time, is most.
 WORTHWHILE = 3072
@@ -50,7 +52,7 @@ def translate_ids(
     job = _Job(predictor, sources, config, n_best, constrain, shortlist)
     found: list[list[Hypothesis]] = [[] for _ in sources]
     workers = workers_for(job.hypotheses * sum(map(len, sources)), config, predictor.device)
-    planned = list(batches(sources, config.batch_tokens // job.hypotheses, workers))
+    planned = list(batches(sources, config.batch_tokens // workers // job.hypotheses, workers))
     with evaluating(predictor):
         for batch, answers in side_by_side(job.search, planned, workers):
             for index, best in zip(batch, answers, strict=True):
@@ -102,6 +104,7 @@ class _Job:
                     limits,
                     pick_strategy(config, chosen, limits, self.n_best, device),
                     penalties=Penalties(config.length_penalty, config.coverage_penalty),
+                    patience=inf if config.patience is None else config.patience,
                     n_best=1 if self.drawn else min(self.n_best, config.beam_size // config.groups),
                     constraint=None if self.constrain is None else self.constrain(batch),
                     shortlist=self.shortlist,
@@ -112,9 +115,10 @@ class _Job:
 
 def workers_for(tokens: int, config: DecodingConfig, device: torch.device) -> int:
     """How many batches are searched side by side, of `tokens` in all."""
-    if device.type != "cpu" or config.batch_tokens < WORTHWHILE:
+    if device.type != "cpu":
         return 1
-    return max(1, min(config.workers, torch.get_num_threads(), tokens // WORTHWHILE))
+    most = config.workers or WORKERS, torch.get_num_threads()
+    return max(1, min(*most, min(tokens, config.batch_tokens) // WORTHWHILE))
 
 
 def halved(batch: list[int], device: torch.device) -> list[list[int]]:

@@ -67,9 +67,16 @@ class Plain(NamedTuple):
 
 
 def patient_search(
-    model: Toy, source: Sequence[int], limit: int, *, width: int, alpha: float, n_best: int
+    model: Toy,
+    source: Sequence[int],
+    limit: int,
+    *,
+    width: int,
+    alpha: float,
+    n_best: int,
+    patience: float = math.inf,
 ) -> Plain:
-    """Beam search that never stops before the limit."""
+    """Beam search that stops at the limit, or where its patience ends."""
     beam: list[Scored] = [(0.0, [])]
     finished: list[Scored] = []
     steps = limit + 1
@@ -83,6 +90,9 @@ def patient_search(
             worst = sorted(finished, reverse=True)[n_best - 1][0]
             if beam[0][0] / length_penalty(limit + 1, alpha) <= worst:
                 steps = min(steps, length + 1)
+        if len(finished) >= max(n_best, patience * width):
+            steps = min(steps, length + 1)
+            break
     first = min(len(tokens) for _, tokens in finished)
     return Plain(sorted(finished, reverse=True), steps, first)
 
@@ -178,6 +188,25 @@ def test_the_search_stops_as_soon_as_no_live_hypothesis_can_win(alpha: float, n_
         later += len(expected.finished[0][1]) > expected.first
     assert min(steps) <= limit // 2 and len(set(steps)) > 1
     assert later > 0, "the first that was finished always won"
+
+
+@pytest.mark.parametrize("n_best", [1, 3])
+@pytest.mark.parametrize("patience", [0.3, 1.0, 1.7, 4.0])
+@pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
+def test_with_patience_it_stops_after_so_many_are_finished(
+    alpha: float, patience: float, n_best: int
+) -> None:
+    model, limits = Toy(biased(eos=2.0)), [12, 11, 10, 12, 9, 12]
+    width, penalties = BeamSearch(3), Penalties(alpha)
+    found = model.search(SOURCES, limits, width, penalties, n_best, patience)
+    for source, limit, hypotheses in zip(SOURCES, limits, found, strict=True):
+        expected = patient_search(
+            model, source, limit, width=3, alpha=alpha, n_best=n_best, patience=patience
+        )
+        same(hypotheses, expected.finished[:n_best])
+        before = model.decoder.steps
+        model.search([source], [limit], width, penalties, n_best, patience)
+        assert model.decoder.steps - before == expected.steps
 
 
 def diverse_search(

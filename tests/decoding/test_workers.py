@@ -80,19 +80,22 @@ def test_each_worker_has_as_many_batches(bound: int, workers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "bound", "device", "expected"),
+    ("tokens", "bound", "device", "asked", "expected"),
     [
-        (10**6, 16384, "cpu", 2),
-        (10**6, 16384, "cuda", 1),
-        (10**6, WORTHWHILE - 1, "cpu", 1),
-        (2 * WORTHWHILE - 1, 16384, "cpu", 1),
-        (2 * WORTHWHILE, 16384, "cpu", 2),
-        (0, 16384, "cpu", 1),
+        (10**6, 16384, "cpu", None, 2),
+        (10**6, 16384, "cpu", 1, 1),
+        (10**6, 16384, "cpu", 4, 3),  # so many threads
+        (10**6, 16384, "cuda", 4, 1),
+        (10**6, 2 * WORTHWHILE - 1, "cpu", None, 1),
+        (10**6, 2 * WORTHWHILE, "cpu", 4, 2),
+        (2 * WORTHWHILE - 1, 16384, "cpu", None, 1),
+        (2 * WORTHWHILE, 16384, "cpu", None, 2),
+        (0, 16384, "cpu", None, 1),
     ],
 )
 def test_workers_where_they_are_worth_it(
-    tokens: int, bound: int, device: str, expected: int
+    tokens: int, bound: int, device: str, asked: int | None, expected: int
 ) -> None:
-    torch.set_num_threads(2)  # fewer than the workers that are asked for
-    config = DecodingConfig(batch_tokens=bound, workers=4)
+    torch.set_num_threads(3)
+    config = DecodingConfig(batch_tokens=bound, workers=asked)
     assert workers_for(tokens, config, torch.device(device)) == expected

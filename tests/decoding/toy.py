@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -99,7 +100,10 @@ class Toy(Seq2Seq):
         strategy: Strategy,
         penalties: Penalties,
         n_best: int = 1,
+        patience: float = math.inf,
     ) -> list[list[Hypothesis]]:
         longest = max(map(len, sources))
         rows = torch.tensor([[*source, *[PAD] * (longest - len(source))] for source in sources])
-        return search(self, rows, limits, strategy, penalties=penalties, n_best=n_best)
+        return search(
+            self, rows, limits, strategy, penalties=penalties, patience=patience, n_best=n_best
+        )
