@@ -20,6 +20,7 @@ from nmt.device import send
 from nmt.models.layers import narrowed
 
 CHUNK = 1024  # rows of logits that exist at once where translations are scored
+PART = 4096  # source tokens that a CPU encodes at once where it translates
 
 
 class Memory(NamedTuple):
@@ -126,8 +127,23 @@ class Seq2Seq(nn.Module):
 
     def start(self, source: Tensor) -> State:
         """The state of one hypothesis of each sentence of `source` (B, S), before any token."""
-        state: State = self.decoder.start(self.encode(source))
+        in_parts = self.device.type == "cpu" and source.numel() > PART
+        memory = self._encode_in_parts(source) if in_parts else self.encode(source)
+        state: State = self.decoder.start(memory)
         return state
+
+    def _encode_in_parts(self, source: Tensor) -> Memory:
+        """As `encode`, a part of the sentences at a time, each as wide as its longest: most of the
+        padding is spared where they stand by length, the longest first."""
+        lengths = (source != PAD).sum(1).tolist()
+        begin, found = 0, list[Tensor]()
+        while begin < len(source):
+            end = begin + max(1, PART // max(lengths[begin], 1))
+            longest = max(lengths[begin:end])
+            states = self.encode(source[begin:end, :longest]).states
+            found.append(F.pad(states, (0, 0, 0, source.size(1) - longest)))
+            begin = end
+        return Memory(torch.cat(found), source != PAD)
 
     def narrowed(self, pieces: Tensor) -> Seq2Seq:
         """The same encoder and decoder, predicting these (U,) of the vocabulary alone."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
-from nmt.models import linear, rnn
+from nmt.models import linear, rnn, seq2seq
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 Knobs = dict[str, Any]
@@ -104,6 +104,27 @@ def test_padding_and_batch_size_change_nothing(build: Build, name: str, knobs: K
         alone = model(torch.tensor([source]), torch.tensor([target])).states[0]
         close(together[row, : len(target)], alone)
         close(wider[row, : len(target)], alone)
+
+
+@few
+@pytest.mark.parametrize(("order", "widths"), [((0, 1, 2), [7, 3, 1]), ((2, 0, 1), [7])])
+def test_sources_encoded_in_parts(
+    build: Build,
+    name: str,
+    knobs: Knobs,
+    order: Sequence[int],
+    widths: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, tokens, seen = build(name, **knobs).eval(), torch.full((3, 1), BOS), list[int]()
+    source = padded(*(SOURCES[row] for row in order), [5] * 11)[:3]
+    whole = model.predict(tokens, model.start(source), None, need_attention=True)
+    model.encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].size(1)))
+    monkeypatch.setattr(seq2seq, "PART", 5)
+    parts = model.predict(tokens, model.start(source), None, need_attention=True)
+    assert seen == widths
+    close(parts.logits, whole.logits)
+    close(parts.attention, whole.attention)
 
 
 @every
