@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
         whole = linear.weight.detach().float()
         weight, scale = _quantize(whole)
         bias = torch.zeros(len(whole)) if linear.bias is None else linear.bias.detach().float()
-        self.register_buffer("weight", weight if has_int8_kernels() else weight.float())
+        self.register_buffer("weight", weight.to(torch.int8) if has_int8_kernels() else weight)
         self.register_buffer("scale", scale.squeeze(1))
         self.register_buffer("bias", bias)
 
@@ -65,14 +65,14 @@ class Int8Linear(nn.Module):
         """x (..., N) -> (..., M) float32"""
         rows, scale = _quantize(x.flatten(0, -2))
         if self.weight.dtype == torch.int8:
-            out = torch._int_mm(rows, self.weight.t()).float()  # (R, M)
+            out = torch._int_mm(rows.to(torch.int8), self.weight.t()).float()  # (R, M)
         else:
-            out = rows.float() @ self.weight.t()
+            out = rows @ self.weight.t()
         out = torch.addcmul(self.bias, out.mul_(scale), self.scale, out=out)
         return out.view(*x.shape[:-1], self.out_features)
 
 
 def _quantize(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(R, N) -> 8-bit integers and the scale (R, 1) of each row."""
+    """(R, N) -> whole numbers from -127 to 127, as float32, and the scale (R, 1) of each row."""
     scale = x.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-    return (x / scale).round_().to(torch.int8), scale
+    return (x / scale).round_(), scale
