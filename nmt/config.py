@@ -273,8 +273,7 @@ class DecodingConfig:
         )
         for key in ("length_penalty", "coverage_penalty", "diversity"):
             within(f"decoding.{key}", getattr(self, key), 0, 10)
-        if self.patience is not None:
-            within("decoding.patience", self.patience, 0.01, 100)
+        within("decoding.patience", self.patience, 0.01, 100)
         within("decoding.temperature", self.temperature, 0.01, 100)
         within("decoding.top_p", self.top_p, 0.001, 1)
         for key in ("top_k", "seed"):

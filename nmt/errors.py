@@ -43,9 +43,10 @@ def at_least(key: str, value: float | None, least: float) -> None:
         raise UserError(f"{key} must be at least {least:g}, but is {value:g}")
 
 
-def within(key: str, value: float, least: float, most: float) -> None:
-    """Raises `UserError` unless least <= value <= most."""
-    require(least <= value <= most, f"{key} must be in [{least:g}, {most:g}], but is {value:g}")
+def within(key: str, value: float | None, least: float, most: float) -> None:
+    """Raises `UserError` unless `value` is None or least <= value <= most."""
+    if value is not None and not least <= value <= most:
+        raise UserError(f"{key} must be in [{least:g}, {most:g}], but is {value:g}")
 
 
 def share(key: str, value: float) -> None:

@@ -7,6 +7,7 @@ n of these alive, T tokens so far, S source length, C candidates.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -114,29 +115,41 @@ class Beam(NamedTuple):
 
 
 class Finished:
-    """The best closed hypotheses of every group of a batch, best first; kept on the device."""
+    """The best closed hypotheses of every group of a batch, best first, kept on the device; and
+    which open ones cannot come among them any more.
 
-    def __init__(self, sentences: int, groups: int, n_best: int, longest: int) -> None:
-        self.n_best = n_best
+    At most limits[a] pieces may a translation have; `enough` closed ones of a group close it.
+    """
+
+    def __init__(
+        self,
+        limits: Sequence[int],
+        groups: int,
+        n_best: int,
+        *,
+        penalties: Penalties,
+        enough: float,
+        device: torch.device,
+    ) -> None:
+        self.n_best, self.penalties, self.enough = n_best, penalties, enough
+        shape = (len(limits), groups, n_best)
         # (A, G, n_best, longest), right-padded, and (A, G, n_best)
-        self.tokens = torch.full((sentences, groups, n_best, longest), PAD)
-        self.scores = torch.full((sentences, groups, n_best), NEVER)
+        self.tokens = torch.full((*shape, max(limits)), PAD, device=device)
+        self.scores = torch.full(shape, NEVER, device=device)
         self.log_probs = self.scores.clone()
-        self.count = torch.zeros((sentences, groups), dtype=torch.int64)  # that ended so far
+        self.count = torch.zeros(shape[:2], dtype=torch.int64, device=device)  # closed so far
+        # (A,) the length penalty at the limit
+        highest = [penalties.length(pieces + 1) for pieces in limits]
+        self.highest = torch.tensor(highest, device=device)
 
-    def to(self, device: torch.device) -> Self:
-        self.tokens, self.scores = self.tokens.to(device), self.scores.to(device)
-        self.log_probs, self.count = self.log_probs.to(device), self.count.to(device)
-        return self
-
-    def add(self, beam: Beam, ended: Candidates, penalties: Penalties) -> None:
+    def add(self, beam: Beam, ended: Candidates) -> None:
         """Takes in the candidates that end, of (B, G, W) among the best."""
         length = beam.tokens.size(2) - 1
         shape = ended.parents.shape
         parents = ended.parents.flatten(1)  # (B, G, W) -> (B, G * W)
-        scores = ended.log_probs / penalties.length(length + 1)
+        scores = ended.log_probs / self.penalties.length(length + 1)
         if beam.coverage is not None:
-            covered = penalties.coverage(beam.coverage, beam.mask[:, None])  # (B, F)
+            covered = self.penalties.coverage(beam.coverage, beam.mask[:, None])  # (B, F)
             scores = scores + covered.gather(1, parents).view(shape)
         scores = scores.masked_fill(ended.tokens != EOS, NEVER)
         self.count[beam.rows] += (scores > NEVER).sum(2)
@@ -151,6 +164,17 @@ class Finished:
         self.log_probs[beam.rows] = log_probs.gather(2, choice)
         choice = choice[:, :, :, None].expand(-1, -1, -1, length)
         self.tokens[beam.rows, :, :, :length] = tokens.gather(2, choice)
+
+    def give_up(self, beam: Beam, growing: Candidates) -> Candidates:
+        """`growing` (B, G, W) without those that cannot come among the n_best of their group any
+        more, and without those of a closed group.
+
+        Log-probabilities only fall, and no coverage penalty is above 0.
+        """
+        worst = self.scores[beam.rows, :, -1:]  # (B, G, 1)
+        hopeless = growing.log_probs / self.highest[beam.rows, None, None] <= worst
+        hopeless |= (self.count[beam.rows] >= self.enough)[:, :, None]
+        return growing._replace(log_probs=growing.log_probs.masked_fill(hopeless, NEVER))
 
     def hypotheses(self) -> list[list[Hypothesis]]:
         """Of each sentence, best first; at least one: nothing, scored -inf, where a broken model

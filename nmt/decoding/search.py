@@ -58,16 +58,16 @@ def search(
     demanded need not be in it.
     """
     assert n_best <= strategy.width
-    device, longest = source.device, max(limits)
     choice = None if shortlist is None or constraint is not None else shortlist.choose(source)
     if choice is not None:
         predictor = predictor.narrowed(choice.pieces)
-    limit = torch.tensor(limits, device=device)  # (A,)
-    highest = torch.tensor([penalties.length(pieces + 1) for pieces in limits], device=device)
+    limit = torch.tensor(limits, device=source.device)  # (A,)
     beam = Beam.start(predictor, source, strategy.groups, coverage=penalties.beta > 0)
-    finished = Finished(len(limits), strategy.groups, n_best, longest).to(device)
-    enough = max(n_best, patience * strategy.width)
-    for length in range(1, longest + 2):  # of a hypothesis that ends in this step
+    enough = 1 if strategy.width == 1 else max(n_best, patience * strategy.width)
+    finished = Finished(
+        limits, strategy.groups, n_best, penalties=penalties, enough=enough, device=source.device
+    )
+    for length in range(1, max(limits) + 2):  # of a hypothesis that ends in this step
         live = beam.live()
         places = beam.places(live, strategy.groups)
         among = None if choice is None else choice.columns[places.sentences]  # (n, K)
@@ -75,16 +75,12 @@ def search(
         _allow(log_probs, beam, live, limit if length > min(limits) else None)
         steering = strategy
         if constraint is not None:
-            lacking = _demand(constraint, log_probs, beam, live, places, finished.scores)
-            if lacking is not None:
-                steering = TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
+            steering = _demand(constraint, strategy, log_probs, beam, live, places, finished.scores)
         best = steering.choose(log_probs, Reached(beam.log_probs, live, places))
         if choice is not None:
             best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
-        finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)), penalties)
-        growing = _growing(best, strategy.width)
-        scores, full = finished.scores[beam.rows], finished.count[beam.rows] >= enough
-        growing = _give_up(growing, scores, highest[beam.rows], full, strategy.width)
+        finished.add(beam, Candidates(*(part[:, :, : strategy.width] for part in best)))
+        growing = finished.give_up(beam, _growing(best, strategy.width))
         kept = _staying(growing)
         if kept is not None and not len(kept):
             break
@@ -94,18 +90,21 @@ def search(
 
 def _demand(
     constraint: Constraint,
+    strategy: Strategy,
     log_probs: Tensor,
     beam: Beam,
     live: Tensor | None,
     places: Places,
     scores: Tensor,
-) -> Tensor | None:
-    """What is lacking (n, V), as the `constraint` says it, once it has restricted the `log_probs`
-    (n, V) in place and sentences that it leaves nothing may end."""
+) -> Strategy:
+    """The strategy, or where something is lacking one towards it, once the `constraint` has
+    restricted the `log_probs` (n, V) in place and sentences that it leaves nothing may end."""
     ends = log_probs[:, EOS].clone()
     lacking = constraint.restrict(log_probs, beam.prefixes(live), places)
     _let_end(log_probs, ends, beam, live, scores)
-    return lacking
+    if lacking is None:
+        return strategy
+    return TowardsDemands(strategy.width, lacking, live, beam.log_probs.size(1))
 
 
 def _read(
@@ -163,23 +162,6 @@ def _growing(best: Candidates, width: int) -> Candidates:
         order = (log_probs == NEVER).int().argsort(dim=2, stable=True)[:, :, :width]
         return best._replace(log_probs=log_probs).pick(order)
     return best._replace(log_probs=log_probs)
-
-
-def _give_up(
-    growing: Candidates, scores: Tensor, highest: Tensor, full: Tensor, width: int
-) -> Candidates:
-    """Without the hypotheses that cannot come among the n_best of their group any more, and without
-    those of a group that is `full` (B, G).
-
-    `scores` (B, G, n_best) of the finished ones. Log-probabilities only fall, the length penalty
-    is `highest` (B,) at the limit, and no coverage penalty is above 0.
-    """
-    worst = scores[:, :, -1:]  # (B, G, 1)
-    hopeless = growing.log_probs / highest[:, None, None] <= worst
-    if width == 1:  # whatever else might follow the first EOS
-        hopeless = worst > NEVER
-    hopeless = hopeless | full[:, :, None]
-    return growing._replace(log_probs=growing.log_probs.masked_fill(hopeless, NEVER))
 
 
 def _staying(growing: Candidates) -> Tensor | None:

@@ -230,14 +230,20 @@ def test_batches_hold_every_sentence_once_within_the_bound() -> None:
 def test_side_by_side_it_is_the_same(
     model: Seq2Seq, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    config = replace(CONFIG, strategy=strategy, batch_tokens=60)
+    config = replace(CONFIG, strategy=strategy, batch_tokens=240)
     sources, told = sentences(23), list[int]()
     expected = translate_ids(model, sources, config, n_best=2)
     monkeypatch.setattr(translate, "WORTHWHILE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    together = replace(config, workers=3)
+    together, widths = replace(config, workers=3), list[int]()
+    padded = translate.pad
+    monkeypatch.setattr(
+        translate, "pad", lambda rows: widths.append(padded(rows).numel()) or padded(rows)
+    )
     found = translate_ids(model.train(), sources, together, told.append, n_best=2)
     assert model.training and sum(told) == 23 and len(told) > 3
+    hypotheses = config.beam_size if strategy == "beam" else 2
+    assert max(widths) * hypotheses <= 240 // 3, "the batches share the bound"
     for mine, theirs in zip(found, expected, strict=True):
         assert [each.tokens for each in mine] == [each.tokens for each in theirs]
 
