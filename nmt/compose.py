@@ -20,11 +20,7 @@ import yaml
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from nmt.config import (
-    MODELS,
-    Config,
-    ModelConfig,
-)
+from nmt.config import BEFORE, MODELS, Config, ModelConfig
 from nmt.errors import UserError, one_of, printable, require, suggestion
 from nmt.plain_yaml import read_sections
 
@@ -94,12 +90,22 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for mistake in mistakes(values, MODELS[name]):
         raise UserError(f"{path}: {mistake}")
     try:
-        tree = cast(DictConfig, OmegaConf.merge(schema(MODELS[name]), values))
+        tree = cast(DictConfig, OmegaConf.merge(schema(MODELS[name]), earlier(values), values))
     except OmegaConfBaseException as error:
         raise UserError(f"{path}: {explain(error)}") from error
     for override in overrides:
         tree = apply_override(tree, override)
     return to_config(tree)
+
+
+def earlier(values: dict[Any, Any]) -> DictConfig:
+    """The values of `BEFORE` for the keys that a saved config lacks."""
+    there = {key for key, _ in _items("", values)}
+    tree = OmegaConf.create()
+    for key, value in BEFORE.items():
+        if key not in there:
+            OmegaConf.update(tree, key, value)
+    return tree
 
 
 def apply_override(tree: DictConfig, override: str) -> DictConfig:

@@ -307,3 +307,6 @@ class Config:
 
 
 MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}
+
+# Values that keep the meaning of a config saved before one of these keys existed.
+BEFORE: dict[str, object] = {}

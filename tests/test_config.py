@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from nmt import compose
 from nmt.compose import known_keys, load_config, save_config
 from nmt.config import (
     Config,
@@ -39,6 +41,17 @@ def mistake(path: Path, *overrides: str) -> str:
 @pytest.mark.parametrize("config", [TRANSFORMER, RNN], ids=["transformer", "rnn"])
 def test_saved_then_loaded_is_the_same(tmp_path: Path, config: Config) -> None:
     assert load_config(saved(tmp_path, config)) == config
+
+
+def test_a_config_saved_before_a_key_existed_keeps_its_meaning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(compose.BEFORE, "data.tokenizer.kind", "bpe")
+    path = saved(tmp_path)
+    assert load_config(path).data.tokenizer.kind == TRANSFORMER.data.tokenizer.kind
+    path.write_text(re.sub(r" *kind: .*\n", "", path.read_text()))
+    assert load_config(path).data.tokenizer.kind == "bpe"
+    assert load_config(path, ["data.tokenizer.kind=unigram"]).data.tokenizer.kind == "unigram"
 
 
 def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
