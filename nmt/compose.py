@@ -217,7 +217,7 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
     for override in overrides:
         key = override.lstrip("+~").split("=", 1)[0]
         section = key.split(".", 1)[0]
-        fixed = section in ("model", "data", "experiment") or "." not in key
+        fixed = section in ("model", "data", "evaluation", "experiment") or "." not in key
         if fixed and key not in MOVABLE:
             raise UserError(
                 f"resume={run} keeps {section} as it was: {override!r} cannot be changed; only "

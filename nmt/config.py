@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nmt.errors import at_least, folder_name, one_of, require, share, within
+from nmt.writing import TOKENIZERS
 
 # Ids of the special pieces, the same in every vocabulary.
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
@@ -194,7 +195,10 @@ class TrainingConfig:
     max_steps: int | None = None
     max_epochs: int | None = 40
     max_minutes: float | None = None  # of the training loop, validations included
-    patience: int | None = 10  # validations without a better BLEU
+    # score on the validation set that selects the best checkpoint: chrf, bleu or nll (the loss)
+    metric: str = "chrf"
+    # stop after this many validations without improvement in training.metric
+    patience: int | None = 10
     validate_every: int = 500  # steps
     log_every: int = 20  # steps
     validation_limit: int | None = None  # sentences translated at a validation; null: all
@@ -209,6 +213,7 @@ class TrainingConfig:
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
         one_of("training.optimizer", self.optimizer, ("adam", "adamw"))
         one_of("training.schedule", self.schedule, ("inverse_sqrt", "cosine", "constant"))
+        one_of("training.metric", self.metric, ("chrf", "bleu", "nll"))
         positive = ("batch_tokens", "accumulate", "validate_every", "log_every", "keep", "average")
         limits = ("max_steps", "max_epochs", "patience", "threads", "validation_limit")
         for key in (*positive, *limits, "max_skipped"):
@@ -285,6 +290,20 @@ class DecodingConfig:
 
 
 @dataclass
+class EvaluationConfig:
+    """How translations are compared with their references."""
+
+    # what BLEU counts: 13a or intl (words), zh, ja-mecab, ko-mecab, char (characters), none (words
+    # between spaces), flores101 or flores200 (pieces); null: by the target language
+    tokenize: str | None = None
+    lowercase: bool = False  # ignore case
+
+    def __post_init__(self) -> None:
+        if self.tokenize is not None:
+            one_of("evaluation.tokenize", self.tokenize, TOKENIZERS)
+
+
+@dataclass
 class Config:
     """Everything a run is made from; saved in the run as config.yaml."""
 
@@ -295,6 +314,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -309,4 +329,4 @@ class Config:
 MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}
 
 # Values that keep the meaning of a config saved before one of these keys existed.
-BEFORE: dict[str, object] = {}
+BEFORE: dict[str, object] = {"training.metric": "bleu"}

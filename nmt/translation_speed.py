@@ -181,7 +181,7 @@ def _summary(
         target_tokens_per_second=statistics.median(tokens),
         start_seconds=statistics.median(each.start_seconds for each in found),
         peak_memory_mb=max(each.peak_memory_mb for each in found),
-        bleu=None if references is None else score(said, references).bleu,
+        bleu=None if references is None else score(said, references)["bleu"].value,
         lowest=min(rates),
         highest=max(rates),
     )

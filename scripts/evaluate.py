@@ -3,6 +3,7 @@
 python scripts/evaluate.py runs/my-run
 python scripts/evaluate.py runs/my-run --source a.en --reference a.de --output a.translated
 python scripts/evaluate.py --hypotheses a.translated --reference a.de
+python scripts/evaluate.py --hypotheses a.translated --reference a.zh --reference b.zh --lowercase
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from nmt.config import DataConfig
     from nmt.data.corpus import Split
+    from nmt.evaluation.alignment import HeadAlignment
+    from nmt.evaluation.metrics import Scores
+    from nmt.training.checkpoint import Run
 
 
 def main() -> None:
@@ -42,15 +46,46 @@ def parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("run", nargs="?", type=Path, metavar="RUN", help="the run directory")
-    add("--split", choices=("test", "validation", "train"), help="of the run's corpus (test)")
-    add("--source", type=Path, metavar="FILE", help="sentences to translate instead, one a line")
-    add("--reference", type=Path, metavar="FILE", help="their true translations")
-    add("--hypotheses", type=Path, metavar="FILE", help="score these; no run is needed")
-    add("--output", type=Path, metavar="FILE", help="where to write the translations")
-    add("--checkpoint", default="best", metavar="best|last|averaged|STEP")
-    add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    add("--json", action="store_true", help="one JSON object on standard output")
+    add(
+        "--split",
+        choices=("test", "validation", "train"),
+        help="part of the run's corpus (default: test)",
+    )
+    add("--source", type=Path, metavar="FILE", help="translate this file instead, line by line")
+    add(
+        "--reference",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        dest="references",
+        help="reference translations, one per line (repeatable, for several sets of references)",
+    )
+    add("--hypotheses", type=Path, metavar="FILE", help="score this file; no RUN is needed")
+    add("--output", type=Path, metavar="FILE", help="write the translations to this file")
+    add(
+        "--tokenize",
+        metavar="NAME",
+        help="what BLEU counts: 13a, intl, zh, ja-mecab, ko-mecab, char, none, flores200 (default: "
+        "what suits the target language, or the script of the reference)",
+    )
+    add("--lowercase", action="store_true", help="ignore case in BLEU and chrF")
+    add(
+        "--checkpoint",
+        default="best",
+        metavar="best|last|averaged|STEP",
+        help="which weights (default: best)",
+    )
+    add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1", help="where to run")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key (repeatable)",
+    )
+    add("--json", action="store_true", help="print one JSON object")
     add_search(parser)
     return parser.parse_args()
 
@@ -59,13 +94,13 @@ def check(arguments: argparse.Namespace) -> None:
     """What can be known to be wrong before anything is loaded."""
     if arguments.hypotheses:
         require(
-            arguments.reference is not None and arguments.run is None and not arguments.source,
-            "--hypotheses FILE is scored against --reference FILE, without a run and a --source",
+            bool(arguments.references) and arguments.run is None and not arguments.source,
+            "--hypotheses needs --reference, and no RUN or --source",
         )
         return
     require(arguments.run is not None, "say which run directory to evaluate, such as runs/my-run")
     require(
-        (arguments.source is None) == (arguments.reference is None),
+        (arguments.source is None) == (not arguments.references),
         "--source FILE and --reference FILE belong together",
     )
     require(
@@ -79,22 +114,31 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
-    from nmt.data.readers import read_aligned
+    from nmt.config import EvaluationConfig
     from nmt.evaluation.metrics import score
 
-    pairs = list(read_aligned(arguments.hypotheses, arguments.reference))
-    scores = score([left for left, _ in pairs], [right for _, right in pairs], ter=True)
-    return scores._asdict() | {
+    config = EvaluationConfig(tokenize=arguments.tokenize, lowercase=arguments.lowercase)
+    hypotheses, *references = read_columns(arguments.hypotheses, arguments.references)
+    return shown(score(hypotheses, *references, config=config, ter=True)) | {
         "aer": None,
         "split": None,
-        "sentences": len(pairs),
+        "sentences": len(hypotheses),
         "seconds": None,
         "best_head": None,
+        "head_selected_on": None,
         "heads": [],
     }
 
 
+def shown(scores: Scores) -> dict[str, Any]:
+    """`{"bleu": 27.1, ..., "signatures": {"bleu": "nrefs:1|...", ...}}`"""
+    from nmt.evaluation.metrics import signatures, values
+
+    return {**values(scores), "signatures": signatures(scores)}
+
+
 def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from nmt.evaluation.metrics import Scorer
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
     from nmt.training.lexicon import shortlist_of
@@ -103,11 +147,13 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.run,
         checkpoint=arguments.checkpoint,
         device=arguments.device,
-        overrides=arguments.overrides + search_overrides(arguments),
+        overrides=arguments.overrides + search_overrides(arguments) + score_overrides(arguments),
     )
     shortlist = shortlist_of(run)
     name = None if arguments.source else arguments.split or "test"
-    split = read_pairs(arguments, run.config.data, name)
+    split, references = read_references(arguments, run.config.data, name)
+    language = run.config.data.target_language
+    scorer = Scorer(references, config=run.config.evaluation, language=language, ter=True)
     with progress_bar(len(split.source)) as advance:
         found = evaluate(
             run.model,
@@ -115,30 +161,61 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
             split,
             run.config.decoding,
             max_pieces=run.config.data.max_pieces,
-            ter=True,
+            scorer=scorer,
             shortlist=shortlist,
             progress=advance,
         )
     if arguments.output:
         lines = (line + "\n" for line in found.hypotheses)
         arguments.output.write_text("".join(lines), encoding="utf-8")
-    return found.scores._asdict() | {
-        "aer": found.aer,
-        "split": name,
-        "sentences": len(split.source),
-        "seconds": round(found.seconds, 2),
-        "best_head": found.best_head._asdict() if found.best_head else None,
-        "heads": [head._asdict() for head in found.heads],
+    return (
+        shown(found.scores)
+        | {"split": name, "sentences": len(split.source), "seconds": round(found.seconds, 2)}
+        | alignment_errors(run, found.heads, name)
+    )
+
+
+def score_overrides(arguments: argparse.Namespace) -> list[str]:
+    tokenize = [] if arguments.tokenize is None else [f"evaluation.tokenize={arguments.tokenize}"]
+    return tokenize + (["evaluation.lowercase=true"] if arguments.lowercase else [])
+
+
+def alignment_errors(run: Run, heads: list[HeadAlignment], split: str | None) -> dict[str, Any]:
+    """The error rate of the head that the run has selected; without one, of the best on the split
+    itself."""
+    from nmt.evaluation.alignment import load_aligner, same_head, select_head
+
+    selected = load_aligner(run.path, run.config.model)
+    head, selected_on = same_head(heads, selected), selected.split
+    if head is None:
+        head, selected_on = select_head(heads), split
+    return {
+        "aer": head.aer if head else None,
+        "best_head": head._asdict() if head else None,
+        "head_selected_on": selected_on if head else None,
+        "heads": [each._asdict() for each in heads],
     }
 
 
-def read_pairs(arguments: argparse.Namespace, data: DataConfig, name: str | None) -> Split:
+def read_references(
+    arguments: argparse.Namespace, data: DataConfig, name: str | None
+) -> tuple[Split, list[list[str]]]:
+    """The sentences to translate, and the sets of their references."""
     from nmt.data.corpus import read_split, split_of
-    from nmt.data.readers import read_aligned
 
     if name is not None:
-        return read_split(data, name)
-    return split_of(list(read_aligned(arguments.source, arguments.reference)))
+        split = read_split(data, name)
+        return split, [split.target]
+    source, *references = read_columns(arguments.source, arguments.references)
+    return split_of(list(zip(source, references[0], strict=True))), references
+
+
+def read_columns(lines: Path, references: list[Path]) -> list[list[str]]:
+    """The lines of a file and those of each reference, which must be as many."""
+    from nmt.data.readers import read_aligned
+
+    pairs = [list(read_aligned(lines, reference)) for reference in references]
+    return [[left for left, _ in pairs[0]], *([right for _, right in each] for each in pairs)]
 
 
 @contextmanager
@@ -167,22 +244,27 @@ def show(result: dict[str, Any]) -> None:
     best = result["best_head"]
     if best:
         how = f"layer {best['layer']}, head {best['head']}, {best['reading']} the word"
-        table.add_row("AER", f"{best['aer']:.3f}", how)
+        on = f"selected on the {result['head_selected_on']} set"
+        if result["head_selected_on"] == result["split"]:
+            on += " itself, which flatters it"
+        table.add_row("AER", f"{best['aer']:.3f}", f"{how}; {on}")
     console = Console()
     console.print(table)
     if best:
-        console.print(head_table(result["heads"]))
+        console.print(head_table(result["heads"], best, on))
 
 
-def head_table(heads: list[dict[str, Any]]) -> Table:
+def head_table(heads: list[dict[str, Any]], best: dict[str, Any], how: str) -> Table:
     """The alignment error rates, a row for each head and a column for each reading."""
     from rich.table import Table
 
     readings = list(dict.fromkeys(head["reading"] for head in heads))
-    table = Table("layer", "head", *readings, title="alignment error rate of the attention")
+    title = "alignment error rate of the attention"
+    table = Table("layer", "head", *readings, title=title, caption=f"* {how}")
     by_place: dict[tuple[int, int], list[str]] = {}
     for head in heads:
-        by_place.setdefault((head["layer"], head["head"]), []).append(f"{head['aer']:.3f}")
+        mark = " *" if head == best else ""
+        by_place.setdefault((head["layer"], head["head"]), []).append(f"{head['aer']:.3f}{mark}")
     for (layer, number), rates in by_place.items():
         table.add_row(str(layer), str(number), *rates)
     return table

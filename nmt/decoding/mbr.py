@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+
+from nmt.writing import bleu_tokenizer
 
 Utility = Callable[[str, str], float]  # of a hypothesis, were the second text the reference
 
@@ -24,7 +27,7 @@ def expected_utilities(samples: Sequence[str], utility: Utility) -> dict[str, fl
 
 def pick_utility(name: str) -> Utility:
     """chrf or bleu of sentences, 0 to 100, as sacrebleu counts them (BLEU of as many orders as the
-    sentence has n-grams)."""
+    sentence has n-grams, of the tokens that suit the script of the reference)."""
     if name == "chrf":
         from sacrebleu.metrics.chrf import CHRF
 
@@ -32,5 +35,14 @@ def pick_utility(name: str) -> Utility:
         return lambda hypothesis, reference: chrf.sentence_score(hypothesis, [reference]).score
     from sacrebleu.metrics.bleu import BLEU
 
-    bleu = BLEU(effective_order=True)
-    return lambda hypothesis, reference: bleu.sentence_score(hypothesis, [reference]).score
+    @cache
+    def bleu(tokenizer: str) -> BLEU:
+        return BLEU(tokenize=tokenizer, effective_order=True)
+
+    @lru_cache(maxsize=1024)  # about the samples of a sentence
+    def suited(reference: str) -> BLEU:
+        return bleu(bleu_tokenizer("", [reference]))
+
+    return lambda hypothesis, reference: (
+        suited(reference).sentence_score(hypothesis, [reference]).score
+    )

@@ -1,5 +1,6 @@
 """The alignments that attention draws, and how well they point where the words truly come from:
-the alignment error rate. The head that does so best is kept in its run, as alignment.json.
+the alignment error rate. A run stores the head that aligned best on the validation set in
+alignment.json.
 
 L layers, H heads, T target words, S source words (without </s>).
 """
@@ -41,6 +42,7 @@ class Aligner(NamedTuple):
     layer: int | None = None  # from 1
     head: int | None = None  # from 1
     reading: str = "predicting"
+    split: str = "validation"  # on which it was selected
 
     def pick(self, weights: np.ndarray) -> np.ndarray:
         """(L, H, I, J) -> (1, 1, I, J)"""
@@ -49,21 +51,36 @@ class Aligner(NamedTuple):
         return one[None, None]
 
 
-def save_aligner(run: Path, heads: Sequence[HeadAlignment]) -> None:
-    """Keeps the best of the heads in the run; of none, nothing."""
-    if heads:
-        best = min(heads, key=lambda head: head.aer)._asdict()
-        (run / "alignment.json").write_text(json.dumps(best, indent=2) + "\n", encoding="utf-8")
+def select_head(heads: Sequence[HeadAlignment]) -> HeadAlignment | None:
+    """The head with the lowest error rate; None if no true alignments were known."""
+    return min(heads, key=lambda head: head.aer, default=None)
+
+
+def same_head(heads: Sequence[HeadAlignment], selected: Aligner) -> HeadAlignment | None:
+    """What the selected head does on another split."""
+    place = selected[:3]
+    return next((head for head in heads if (head.layer, head.head, head.reading) == place), None)
+
+
+def save_aligner(run: Path, head: HeadAlignment, split: str) -> None:
+    """Stores the head that was selected on a split, with its error rate there."""
+    text = json.dumps(head._asdict() | {"split": split}, indent=2) + "\n"
+    (run / "alignment.json").write_text(text, encoding="utf-8")
 
 
 def load_aligner(run: Path, model: ModelConfig) -> Aligner:
-    """The head that the run keeps, which must be one of the model; else the mean."""
+    """The head that the run has selected, which must exist in the model; without one, the mean."""
     file = run / "alignment.json"
     if not file.is_file():
         return Aligner()
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        aligner = Aligner(int(found["layer"]), int(found["head"]), str(found["reading"]))
+        aligner = Aligner(
+            int(found["layer"]),
+            int(found["head"]),
+            str(found["reading"]),
+            str(found.get("split", "validation")),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged: it names no layer, head and reading") from error
     layers, heads = model.decoder_layers, model.attention.heads

@@ -2,38 +2,154 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
-from nmt.errors import UserError
+from nmt.config import EvaluationConfig
+from nmt.errors import UserError, require
+from nmt.writing import NEEDS, SPACED, bleu_tokenizer, is_installed
 
-
-class Scores(NamedTuple):
-    """Of a whole corpus. BLEU and chrF: 0 to 100, more is better; TER: less is better."""
-
-    bleu: float  # cased, 13a tokenization
-    chrf: float  # chrF2
-    ter: float | None  # where asked for: it is slow
-    signatures: dict[str, str]  # by the names above: how each number came about
-
-
-def score(hypotheses: Sequence[str], references: Sequence[str], *, ter: bool = False) -> Scores:
-    """Scores detokenized translations against one reference each."""
-    if len(hypotheses) != len(references):
-        raise UserError(
-            f"there must be one translation for each reference, but there are "
-            f"{len(hypotheses)} translations and {len(references)} references"
-        )
-    if not references:
-        raise UserError("there is nothing to score: the reference is empty")
+if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-    from sacrebleu.metrics.ter import TER
 
-    metrics = {"bleu": BLEU(), "chrf": CHRF()} | ({"ter": TER()} if ter else {})
-    values = {
-        name: float(metric.corpus_score(hypotheses, [references]).score)
-        for name, metric in metrics.items()
-    }
-    signatures = {name: str(metric.get_signature()) for name, metric in metrics.items()}
-    return Scores(values["bleu"], values["chrf"], values.get("ter"), signatures)
+log = logging.getLogger(__name__)
+
+NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
+LOWER_IS_BETTER = ("ter", "nll")
+ORDER = 4  # tokens of the longest sequences that BLEU counts
+LOOKED_AT = 2000  # references
+
+
+class Score(NamedTuple):
+    """One metric's result for a whole corpus."""
+
+    value: float  # BLEU and chrF: 0 to 100; TER: edits per 100 reference words
+    signature: str  # how the value was computed, in sacrebleu's notation
+    higher_is_better: bool
+
+
+Scores = Mapping[str, Score]  # by the name of the metric: bleu, chrf, ter
+
+
+def merit(metric: str, value: float) -> float:
+    """`value` with the sign that makes higher better; what is no number is worst."""
+    if math.isnan(value):
+        return -math.inf
+    return -value if metric in LOWER_IS_BETTER else value
+
+
+class Scorer:
+    """Scores detokenized translations of sentences that have these references.
+
+    `references` holds one list per set of references. BLEU's tokenizer is that of
+    `config.tokenize`, else the one that suits the target language, else the text. TER takes
+    seconds per thousand sentences and is left out unless asked for. Raises `UserError` if the
+    references do not fit together or a tokenizer cannot be had.
+    """
+
+    def __init__(
+        self,
+        references: Sequence[Sequence[str]],
+        *,
+        config: EvaluationConfig | None = None,
+        language: str = "",
+        ter: bool = False,
+    ) -> None:
+        from sacrebleu.metrics.chrf import CHRF
+
+        require(
+            len({len(each) for each in references}) == 1,
+            "the sets of references must have the same number of lines, but have "
+            + ", ".join(str(len(each)) for each in references),
+        )
+        require(bool(references[0]), "there is nothing to score: the reference is empty")
+        config = config or EvaluationConfig()
+        self.references = references
+        self.tokenizer = config.tokenize or bleu_tokenizer(language, references[0])
+        self._bleu = load_bleu(self.tokenizer, config.lowercase)
+        self._chrf = CHRF(lowercase=config.lowercase)
+        self._with_ter = ter
+        self._warn_of_short_lines()
+
+    def __call__(self, hypotheses: Sequence[str]) -> Scores:
+        expected = len(self.references[0])
+        require(
+            len(hypotheses) == expected,
+            f"there must be one translation for each reference, but there are "
+            f"{len(hypotheses)} translations and {expected} references",
+        )
+        scores = {}
+        for name, metric in (("bleu", self._bleu), ("chrf", self._chrf)):
+            value = float(metric.corpus_score(hypotheses, self.references).score)
+            scores[name] = Score(value, str(metric.get_signature()), True)
+        return scores | ({"ter": self._ter(hypotheses)} if self._with_ter else {})
+
+    def _ter(self, hypotheses: Sequence[str]) -> Score:
+        """Edits of words between spaces; of BLEU's tokens where spaces do not separate words."""
+        from sacrebleu.metrics.ter import TER
+
+        metric, references = TER(), self.references
+        is_spaced = self.tokenizer in SPACED
+        if not is_spaced:
+            hypotheses = self._tokenized(hypotheses)
+            references = [self._tokenized(each) for each in references]
+        value = float(metric.corpus_score(hypotheses, references).score)
+        signature = str(metric.get_signature())
+        tokens = "tok:tercom" if is_spaced else f"tok:{self._bleu.tokenizer_signature}"
+        return Score(value, signature.replace("tok:tercom", tokens), False)
+
+    def _tokenized(self, lines: Sequence[str]) -> list[str]:
+        return [self._bleu.tokenizer(line) for line in lines]
+
+    def _warn_of_short_lines(self) -> None:
+        """BLEU is the product of its precisions: it is 0 without any sequence of four tokens."""
+        lines = self._tokenized(list(islice(self.references[0], LOOKED_AT)))
+        long = sum(len(line.split()) >= ORDER for line in lines)
+        if long < len(lines) / 10:
+            log.warning(
+                "BLEU says little here: it counts sequences of up to four tokens, and only %d of "
+                "%d references have four; chrF suits short lines",
+                *(long, len(lines)),
+            )
+
+
+def score(
+    hypotheses: Sequence[str],
+    *references: Sequence[str],
+    config: EvaluationConfig | None = None,
+    language: str = "",
+    ter: bool = False,
+) -> Scores:
+    """Scores translations against one or more sets of references."""
+    return Scorer(references, config=config, language=language, ter=ter)(hypotheses)
+
+
+def load_bleu(tokenizer: str, lowercase: bool = False) -> BLEU:
+    """Raises `UserError` if the tokenizer is not installed or cannot be downloaded."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    if not is_installed(tokenizer):
+        _, extra, _ = NEEDS[tokenizer]
+        raise UserError(
+            f"evaluation.tokenize={tokenizer} needs packages that are not installed; install them "
+            f"with: pip install 'nmt[{extra}]'"
+        )
+    try:
+        return BLEU(tokenize=tokenizer, lowercase=lowercase)
+    # sacrebleu downloads some models, and even exits where that fails.
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"the model of evaluation.tokenize={tokenizer} cannot be loaded ({error}); it is "
+            "downloaded on first use: check the network, or choose another tokenizer"
+        ) from error
+
+
+def values(scores: Scores) -> dict[str, float]:
+    return {name: score.value for name, score in scores.items()}
+
+
+def signatures(scores: Scores) -> dict[str, str]:
+    return {name: score.signature for name, score in scores.items()}

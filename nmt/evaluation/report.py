@@ -16,8 +16,8 @@ from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
 from nmt.device import pick_precision
-from nmt.evaluation.alignment import HeadAlignment, align_heads
-from nmt.evaluation.metrics import Scores, score
+from nmt.evaluation.alignment import HeadAlignment, align_heads, select_head
+from nmt.evaluation.metrics import Scorer, Scores
 from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 
@@ -34,12 +34,8 @@ class Evaluation(NamedTuple):
 
     @property
     def best_head(self) -> HeadAlignment | None:
-        return min(self.heads, key=lambda head: head.aer, default=None)
-
-    @property
-    def aer(self) -> float | None:
-        """Of the best head."""
-        return self.best_head.aer if self.best_head else None
+        """The best on this split: its error rate is an honest figure only for another one."""
+        return select_head(self.heads)
 
 
 def evaluate(
@@ -49,16 +45,18 @@ def evaluate(
     decoding: DecodingConfig,
     *,
     max_pieces: int,
-    ter: bool = False,
+    scorer: Scorer | None = None,
     aer: bool = True,
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Translates the split and scores it; the attention is aligned where the truth is known.
+    """Translates the split and scores it; aligns the attention where true alignments are known.
 
+    `scorer` must have the references of the split; without one, its target side is the reference.
     What has more than `max_pieces` is translated in parts, as `Translator` does it. `progress` is
     told how many more sentences are translated. The model is left in its mode.
     """
+    scorer = scorer or Scorer([split.target])
     begun = perf_counter()
     lines = parts_of([[text] for text in split.source], max_pieces, tokenizers.source.encode)
     translations = translate_parts(
@@ -76,7 +74,7 @@ def evaluate(
         log.info(told, long, len(lines), max_pieces)
     hypotheses = [translation.hypotheses[0].text for translation in translations]
     return Evaluation(
-        scores=score(hypotheses, split.target, ter=ter),
+        scores=scorer(hypotheses),
         hypotheses=hypotheses,
         heads=head_alignments(model, tokenizers, split) if aer else [],
         seconds=seconds,

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import math
 import os
 import shutil
 import zipfile
@@ -31,6 +32,7 @@ from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
 from nmt.errors import UserError, require
+from nmt.evaluation.metrics import merit
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.files import (
     CHECKSUMS,
@@ -43,6 +45,7 @@ from nmt.training.files import (
     write_folder,
     write_whole,
 )
+from nmt.training.progress import Progress
 from nmt.training.weights import WEIGHTS, restore_model, weights_file
 
 log = logging.getLogger(__name__)
@@ -230,21 +233,28 @@ def is_sound(checkpoint: Path) -> bool:
     return False
 
 
-def named_bleu(run: Path) -> float:
-    """On the validation set, of the checkpoint that `best` names; -1 where there is none."""
+def named_best(run: Path) -> Path | None:
+    """The checkpoint that `best` names; None if there is no sound one."""
     try:
         best = find_checkpoint(run, "best")
     except UserError:
-        return -1.0
-    return bleu_of(best) if is_sound(best) else -1.0
+        return None
+    return best if is_sound(best) else None
 
 
-def bleu_of(checkpoint: Path) -> float:
-    """On the validation set, of its weights or those of the validation before."""
+def merit_of(checkpoint: Path | None, metric: str) -> float:
+    """How good a checkpoint was on the validation set, higher being better.
+
+    It is that of its weights or of the validation before them. Without a checkpoint, and for a
+    metric that was not computed then, it is minus infinity.
+    """
+    if checkpoint is None:
+        return -math.inf
     try:
-        return float(load_training(checkpoint)["progress"]["bleu"])
+        scores = Progress.restored(load_training(checkpoint)["progress"]).scores
     except (LookupError, TypeError, ValueError) as error:
-        raise UserError(f"{checkpoint / TRAINING} is damaged: it has no BLEU") from error
+        raise UserError(f"{checkpoint / TRAINING} is damaged: it has no scores") from error
+    return merit(metric, scores[metric]) if metric in scores else -math.inf
 
 
 def save_checkpoint(run: Path, name: str, model: Seq2Seq, training: dict[str, Any] | None) -> Path:

@@ -17,9 +17,16 @@ from nmt.data.lexicon import build_lexicon
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.shortlist import Shortlist
 from nmt.device import start_torch
-from nmt.evaluation.alignment import save_aligner
+from nmt.evaluation.alignment import (
+    Aligner,
+    HeadAlignment,
+    same_head,
+    save_aligner,
+    select_head,
+)
+from nmt.evaluation.metrics import Scorer, load_bleu, merit
 from nmt.evaluation.report import evaluate, head_alignments
-from nmt.models.seq2seq import count_parameters
+from nmt.models.seq2seq import Seq2Seq, count_parameters
 from nmt.training.checkpoint import (
     check_name,
     check_run,
@@ -54,6 +61,8 @@ def train(config: Config) -> Summary:
     if config.resume is not None:
         return go_on(settings, Path(config.resume))
     check_name(config)  # before a corpus is prepared, which may take long
+    if config.evaluation.tokenize is not None:
+        load_bleu(config.evaluation.tokenize)
     device = start_torch(config.training)
     prepared = prepare(config.data, config.training.seed)
     state = fresh_state(settings, prepared, device)
@@ -112,14 +121,17 @@ def average(trainer: Trainer) -> None:
     if count < 2 or len(last) < 2:
         return
     average_weights(trainer.state.model, [folder / WEIGHTS for folder in last])
-    bleu, best = trainer.validator.bleu(), progress.best_bleu
-    log.info("average of the last %d checkpoints: bleu %.2f, best %.2f", len(last), bleu, best)
-    if bleu <= best and find_checkpoint(run, "best").name == "averaged":
+    metric, scores = trainer.config.metric, trainer.validator.scores()
+    gained = merit(metric, scores[metric])
+    told = "averaging the last %d checkpoints gives %s %.3f; %s the best checkpoint (%.3f)"
+    verb = "replacing" if gained > progress.best else "keeping"
+    log.info(told, len(last), metric, scores[metric], verb, abs(progress.best))
+    if gained <= progress.best and find_checkpoint(run, "best").name == "averaged":
         return  # that of an earlier end, and better
-    training = {"progress": {"bleu": bleu}}
+    training = {"progress": {"scores": scores}}
     folder = save_checkpoint(run, "averaged", trainer.state.model, training)
-    if bleu > best:
-        progress.best_bleu = bleu
+    if gained > progress.best:
+        progress.best = gained
         point(run, "best", folder)
 
 
@@ -139,18 +151,25 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
         split,
         config.decoding,
         max_pieces=config.data.max_pieces,
+        scorer=Scorer(
+            [split.target], config=config.evaluation, language=config.data.target_language
+        ),
         shortlist=shortlist,
     )
-    save_aligner(run, head_alignments(state.model, prepared.tokenizers, prepared.validation))
-    progress, head = state.progress, evaluation.best_head
+    selected = keep_aligner(run, prepared, state.model, {name: evaluation.heads})
+    progress, head = state.progress, same_head(evaluation.heads, selected)
+    scores = evaluation.scores
     summary = Summary(
         run=str(run),
         split=name,
-        bleu=round(evaluation.scores.bleu, 2),
-        chrf=round(evaluation.scores.chrf, 2),
-        aer=None if evaluation.aer is None else round(evaluation.aer, 4),
+        bleu=round(scores["bleu"].value, 2),
+        chrf=round(scores["chrf"].value, 2),
+        aer=None if head is None else round(head.aer, 4),
         best_head=None if head is None else head.name,
-        signature=evaluation.scores.signatures["bleu"],
+        head_selected_on=None if head is None else selected.split,
+        signature=scores["bleu"].signature,
+        chrf_signature=scores["chrf"].signature,
+        metric=config.training.metric,
         checkpoint=best.name,
         example=split.source[0],
         parameters=count_parameters(state.model),
@@ -164,6 +183,25 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
         text = json.dumps(summary._asdict(), indent=2) + "\n"
         write_whole(run / "summary.json", text.encode())
     return summary
+
+
+def keep_aligner(
+    run: Path, prepared: Prepared, model: Seq2Seq, known: dict[str, list[HeadAlignment]]
+) -> Aligner:
+    """Selects the head that aligns best on the validation set and stores it in the run.
+
+    Only if the validation set has no true alignments, the test set's select it, which flatters its
+    error rate there. `known` holds the heads of a split that were compared before.
+    """
+    heads = known.get("validation") or head_alignments(
+        model, prepared.tokenizers, prepared.validation
+    )
+    split = "validation" if heads else "test"
+    head = select_head(heads or known.get("test", []))
+    if head is None:
+        return Aligner()
+    save_aligner(run, head, split)
+    return Aligner(head.layer, head.head, head.reading, split)
 
 
 def keep_lexicon(

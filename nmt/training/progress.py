@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -24,18 +25,35 @@ class Progress:
     seconds: float = 0.0  # of the training loop, validations included
     update_seconds: float = 0.0  # of updates alone
     target_tokens: int = 0  # learnt from, EOS included
-    bleu: float = -1.0  # of the last validation
-    best_bleu: float = -1.0
-    since_best: int = 0  # validations
+    scores: dict[str, float] = field(default_factory=dict)  # of the last validation, by metric
+    best: float = -math.inf  # merit of the best validation by training.metric; higher is better
+    best_step: int = 0  # of that validation, or of the last that equalled it
+    since_best: int = 0  # validations without improvement
     skipped: int = 0  # updates since the last validation, as not finite
     rate_scale: float = 1.0  # of the learning rate; lower since it went back
     validations: list[int] = field(default_factory=list)  # the steps of the last ones
+
+    @classmethod
+    def restored(cls, saved: Mapping[str, Any]) -> Self:
+        """The progress in a checkpoint, which may be from before BLEU was one metric of several.
+
+        Raises `TypeError` for a value that cannot be what its field says.
+        """
+        values = dict(saved)
+        if "bleu" in values:
+            values["scores"] = {"bleu": values.pop("bleu")}
+            values["best"] = values.pop("best_bleu", -math.inf)
+        progress = cls(**values)
+        progress.check()
+        return progress
 
     def check(self) -> None:
         """Raises `TypeError` for a value that cannot be what its field says."""
         for entry in fields(self):
             value = getattr(self, entry.name)
             numbers = value if entry.name == "validations" else [value]
+            if entry.name == "scores":
+                numbers = list(value.values()) if isinstance(value, dict) else None
             if not isinstance(numbers, list) or not all(type(n) in (int, float) for n in numbers):
                 raise TypeError(f"{entry.name} is no number")
 
@@ -48,17 +66,23 @@ class Progress:
         self.update_seconds += seconds
         self.seconds += seconds
 
-    def validated(self, bleu: float, *, remembered: int) -> None:
-        """Counts a validation at this step; equal is not better."""
-        self.since_best = 0 if bleu > self.best_bleu else self.since_best + 1
+    def validated(self, scores: Mapping[str, float], merit: float, *, remembered: int) -> None:
+        """Counts a validation at this step; `merit` is that of the score that selects.
+
+        An equal one is the best as well, since the later model has learnt more, but it is no
+        improvement: patience runs out even where a metric stays at 0.
+        """
+        self.since_best = 0 if merit > self.best else self.since_best + 1
+        if merit >= self.best:
+            self.best, self.best_step = merit, self.step
         self.skipped = 0
-        self.bleu, self.best_bleu = bleu, max(bleu, self.best_bleu)
+        self.scores = dict(scores)
         self.validations = [*self.validations, self.step][-remembered:]
 
     @property
     def is_best(self) -> bool:
         """Whether the model as it is now is the best so far."""
-        return self.since_best == 0 and self.validations[-1:] == [self.step]
+        return self.best_step == self.step and self.validations[-1:] == [self.step]
 
     def share(self, config: TrainingConfig, corpus_pairs: int) -> float:
         """How much of the nearest limit is used: at 1 the run is over."""
@@ -114,8 +138,7 @@ class Window:
                 skipped.append(update)
         tokens, loss, likelihood, norm = (sum(row[i] for row in made) for i in range(4))
         metrics = {
-            "loss": mean(loss, tokens),
-            "perplexity": perplexity(mean(likelihood, tokens)),
+            **losses(loss, likelihood, tokens),
             "learning_rate": self.updates[-1].learning_rate,
             "gradient_norm": mean(norm, len(made)),
             "skipped": len(skipped),
@@ -124,6 +147,15 @@ class Window:
             "waiting_for_data": self.waited / self.seconds,
         }
         return metrics, skipped
+
+
+def losses(smoothed: float, likelihood: float, tokens: float) -> dict[str, float]:
+    """What is logged of sums over tokens, in training and validation under the same names.
+
+    The loss that training minimises has label smoothing; the negative log-likelihood (nll) has not.
+    """
+    nll = mean(likelihood, tokens)
+    return {"smoothed_loss": mean(smoothed, tokens), "nll": nll, "perplexity": perplexity(nll)}
 
 
 def mean(total: float, count: float) -> float:

@@ -36,9 +36,12 @@ class Summary(NamedTuple):
     split: str
     bleu: float
     chrf: float
-    aer: float | None  # of the best head, where the true alignment is known
+    aer: float | None  # of the selected head, where the true alignment is known
     best_head: str | None
+    head_selected_on: str | None  # the split whose alignments selected the head
     signature: str  # of BLEU
+    chrf_signature: str
+    metric: str  # that selected the checkpoint
     checkpoint: str  # whose weights these are
     example: str  # a sentence to try
     parameters: int
@@ -191,13 +194,17 @@ def print_summary(summary: Summary) -> None:
         title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left"
     )
     table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
-    table.add_row("chrF", f"{summary.chrf:.2f}")
+    table.add_row("chrF", f"{summary.chrf:.2f}  ({summary.chrf_signature})")
     if summary.aer is not None:
-        table.add_row("AER", f"{summary.aer:.3f}  ({summary.best_head})")
+        head = f"{summary.best_head}; selected on the {summary.head_selected_on} set"
+        if summary.head_selected_on == summary.split:
+            head += " itself, which flatters it"
+        table.add_row("AER", f"{summary.aer:.3f}  ({head})")
     table.add_row("training", f"{clock(summary.seconds)}, {summary.steps:,} steps")
     table.add_row("speed", f"{summary.target_tokens_per_second:,.0f} target tokens/s")
     table.add_row("parameters", f"{summary.parameters:,}")
-    table.add_row("weights", f"{summary.run}/checkpoints/{summary.checkpoint}")
+    weights = f"{summary.run}/checkpoints/{summary.checkpoint}"
+    table.add_row("weights", f"{weights}  (best {summary.metric} on the validation set)")
     table.add_row("attention", f"{summary.run}/attention/")
     table.add_row("curves", f"tensorboard --logdir {summary.run}")
     table.add_row("translate", f'python scripts/translate.py {summary.run} "{summary.example}"')

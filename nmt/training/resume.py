@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,17 @@ from typing import Any
 import torch
 
 from nmt.compose import MOVABLE
-from nmt.config import Config
+from nmt.config import BEFORE, Config
 from nmt.data.encoded import Prepared
 from nmt.errors import UserError, require
 from nmt.models import build_model
 from nmt.training.checkpoint import (
     TRAINING,
-    bleu_of,
     checkpoints,
     is_sound,
     load_training,
-    named_bleu,
+    merit_of,
+    named_best,
     newest_sound,
     point,
 )
@@ -33,9 +34,10 @@ from nmt.training.weights import WEIGHTS, restore_model
 
 log = logging.getLogger(__name__)
 
-SECTIONS = ("model", "data", "training", "decoding")
-# What a position among the batches, a vocabulary and the shapes of the weights depend on.
-FIXED = ("model.", "data.", "training.seed", "training.batch_tokens")
+SECTIONS = ("model", "data", "training", "decoding", "evaluation")
+# What a position among the batches, a vocabulary and the shapes of the weights depend on; and what
+# makes the scores of a run comparable.
+FIXED = ("model.", "data.", "training.seed", "training.batch_tokens", "evaluation.")
 
 
 def fresh_state(config: Config, prepared: Prepared, device: torch.device) -> State:
@@ -92,8 +94,10 @@ def restored_state(
         raise UserError(
             f"{checkpoint / TRAINING} is damaged: it does not hold what this program saves"
         ) from error
+    metric = config.training.metric
+    before = saved["config"]["training"].get("metric", BEFORE["training.metric"])
     with must_write(run):
-        settle_best(run, state.progress)
+        settle_best(run, state.progress, metric, is_new=metric != before)
     return state
 
 
@@ -139,16 +143,29 @@ def _walk(prefix: str, value: object) -> Iterator[tuple[str, object]]:
         yield prefix, value
 
 
-def settle_best(run: Path, progress: Progress) -> None:
-    """Makes `best` and the best BLEU agree, whatever happened to what `best` named.
+def settle_best(run: Path, progress: Progress, metric: str, *, is_new: bool = False) -> None:
+    """Makes `best` name the best checkpoint, and `progress` agree with it.
 
-    Where it is lost, or a process died before it could point to it, the best of those there are
-    takes its place. The average of a run that had ended already may be better than all of them.
+    It may be lost, a process may have died before it pointed to a better one, and by a new `metric`
+    another may be better. The average at the end of a run may beat all of its checkpoints.
     """
-    bleu = named_bleu(run)
-    if bleu < progress.best_bleu:
+    best = named_best(run)
+    at = int(best.name) if best is not None and best.name.isdigit() else progress.best_step
+    if is_new or (merit_of(best, metric), at) < (progress.best, progress.best_step):
         sound = [folder for folder in checkpoints(run) if is_sound(folder)]
-        best = max(sound, key=bleu_of)
-        point(run, "best", best)
-        bleu = bleu_of(best)
-    progress.best_bleu = bleu
+        top = max(sound, key=lambda folder: (merit_of(folder, metric), *_age(folder)))
+        # Nothing is known about checkpoints from before the metric existed.
+        is_known = merit_of(top, metric) > -math.inf
+        if best is None or (is_known and merit_of(top, metric) >= merit_of(best, metric)):
+            best = top
+            point(run, "best", best)
+    progress.best = merit_of(best, metric)
+    if is_new:
+        progress.since_best = 0
+        log.info("the best checkpoint is selected by %s from now on", metric)
+
+
+def _age(checkpoint: Path) -> tuple[bool, int]:
+    """Whether its own weights were validated, which counts more than its step."""
+    step = int(checkpoint.name)
+    return load_training(checkpoint)["progress"].get("validations", [])[-1:] == [step], step

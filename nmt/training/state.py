@@ -45,8 +45,8 @@ class State:
 
     def load(self, saved: dict[str, Any]) -> None:
         """Goes on from what `saved` gave. Raises one of many errors for anything else."""
-        progress, window, device = Progress(**saved["progress"]), saved["window"], self.model.device
-        progress.check()
+        progress, window = Progress.restored(saved["progress"]), saved["window"]
+        device = self.model.device
         updates = [on(device, Update(*update)) for update in window["updates"]]
         self.updater.optimizer.load(saved["optimizer"])
         torch.set_rng_state(saved["random"])

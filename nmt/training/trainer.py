@@ -12,7 +12,8 @@ from pathlib import Path
 from nmt.config import Config
 from nmt.data.batching import BatchStream, Position
 from nmt.data.encoded import Prepared
-from nmt.training.checkpoint import named_bleu, point, prune, save_checkpoint
+from nmt.evaluation.metrics import merit
+from nmt.training.checkpoint import merit_of, named_best, point, prune, save_checkpoint
 from nmt.training.files import may_write
 from nmt.training.optim import learning_rate
 from nmt.training.progress import Update, Window
@@ -106,7 +107,7 @@ class Trainer:
         epoch = progress.pairs / len(self.prepared.source_lengths)
         self.report.log(progress.step, {"epoch": epoch, **metrics}, kind="train")
         speed = metrics["target_tokens_per_second"]
-        told = f"step {progress.step}  loss {metrics['loss']:.3f}  {speed:,.0f} tokens/s"
+        told = f"step {progress.step}  nll {metrics['nll']:.3f}  {speed:,.0f} tokens/s"
         self.report.advance(self.share, progress.seconds, told)
 
     def _count(self, skipped: list[Update]) -> None:
@@ -135,7 +136,11 @@ class Trainer:
         progress.seconds += time.perf_counter() - began
         told = "  ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
         log.info("step %d (%s): %s", progress.step, clock(progress.seconds), told)
-        progress.validated(found.bleu, remembered=max(self.config.keep, self.config.average))
+        progress.validated(
+            found.scores,
+            merit(self.config.metric, found.scores[self.config.metric]),
+            remembered=max(self.config.keep, self.config.average),
+        )
 
     def _save(self) -> None:
         """Makes the state the newest checkpoint, and the best if it is.
@@ -154,5 +159,6 @@ class Trainer:
             is_written = True
             prune(self.run, progress.validations)
         if not is_written and progress.is_best:
-            progress.best_bleu = named_bleu(self.run)  # the best is what can be loaded
+            # The best is what can be loaded.
+            progress.best = merit_of(named_best(self.run), self.config.metric)
         progress.seconds += time.perf_counter() - began

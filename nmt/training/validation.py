@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -15,10 +16,15 @@ from nmt.data.batch import collate
 from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
 from nmt.decoding.translate import batches, evaluating
+from nmt.evaluation.metrics import Scorer, Scores, signatures, values
 from nmt.evaluation.report import Evaluation, evaluate
-from nmt.training.progress import perplexity
+from nmt.training.progress import losses
 from nmt.training.report import Examples
 from nmt.training.update import Updater
+
+log = logging.getLogger(__name__)
+
+SELECTING = ("bleu", "chrf", "nll")  # the figures of which training.metric names one
 
 
 class Validation(NamedTuple):
@@ -26,8 +32,9 @@ class Validation(NamedTuple):
     examples: Examples
 
     @property
-    def bleu(self) -> float:
-        return self.metrics["bleu"]
+    def scores(self) -> dict[str, float]:
+        """The metrics that may select the best checkpoint."""
+        return {name: self.metrics[name] for name in SELECTING}
 
 
 class Validator:
@@ -38,26 +45,32 @@ class Validator:
         self.max_pieces = config.data.max_pieces
         self.tokenizers = prepared.tokenizers
         self.split = first(prepared.validation, config.training.validation_limit)
+        language = config.data.target_language
+        self.scorer = Scorer([self.split.target], config=config.evaluation, language=language)
         self.examples = pick_examples(self.split, config.training.samples)
         self.updater = updater
+        self.signatures_logged = False
 
     def __call__(self, progress: Callable[[int], None] | None = None) -> Validation:
         """`progress` is told how many more sentences are translated."""
         evaluation = self._evaluate(progress=progress)
-        likelihood = self.loss()
-        metrics = {
-            "loss": likelihood,
-            "perplexity": perplexity(likelihood),
-            "bleu": evaluation.scores.bleu,
-            "chrf": evaluation.scores.chrf,
-        }
-        if evaluation.aer is not None:
-            metrics["aer"] = evaluation.aer
+        self._log_signatures(evaluation.scores)
+        metrics = {**self.losses(), **values(evaluation.scores)}
+        if evaluation.best_head is not None:
+            metrics["aer"] = evaluation.best_head.aer
         return Validation(metrics, self._examples(evaluation.hypotheses))
 
-    def bleu(self) -> float:
-        """Of the model as it is now."""
-        return self._evaluate(aer=False).scores.bleu
+    def scores(self) -> dict[str, float]:
+        """What may select the best checkpoint, of the model as it is now."""
+        scored = values(self._evaluate(aer=False).scores)
+        return {**scored, "nll": self.losses()["nll"]}
+
+    def _log_signatures(self, scores: Scores) -> None:
+        """Once in the life of a program, how the scores of its validations are computed."""
+        if not self.signatures_logged:
+            told = (f"{name} {signature}" for name, signature in signatures(scores).items())
+            log.info("scores: %s", "; ".join(told))
+            self.signatures_logged = True
 
     def _evaluate(
         self, *, aer: bool = True, progress: Callable[[int], None] | None = None
@@ -68,24 +81,26 @@ class Validator:
             self.split,
             self.greedy,
             max_pieces=self.max_pieces,
+            scorer=self.scorer,
             aer=aer,
             progress=progress,
         )
 
     @torch.inference_mode()
-    def loss(self) -> float:
-        """Negative log-likelihood, nats a piece."""
+    def losses(self) -> dict[str, float]:
+        """The loss with and without label smoothing, as training logs it."""
         sources = self.tokenizers.source.encode_many(self.split.source)
         targets = self.tokenizers.target.encode_many(self.split.target)
         longer = [max(pair, key=len) for pair in zip(sources, targets, strict=True)]
-        total, count = torch.zeros((), device=self.updater.model.device), 0
+        sums, count = torch.zeros(2, device=self.updater.model.device), 0
         with evaluating(self.updater.model):
             # No larger than those of training, so that there is the memory for them.
             for rows in batches(longer, self.updater.config.batch_tokens):
                 batch = collate([sources[row] for row in rows], [targets[row] for row in rows])
-                total += self.updater.loss(batch)[1]
+                sums += self.updater.loss(batch)
                 count += int((batch.labels != PAD).sum())
-        return float(total) / count
+        smoothed, likelihood = sums.tolist()
+        return losses(smoothed, likelihood, count)
 
     def _examples(self, hypotheses: Sequence[str]) -> Examples:
         sources = [self.split.source[row] for row in self.examples]

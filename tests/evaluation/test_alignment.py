@@ -16,7 +16,9 @@ from nmt.evaluation.alignment import (
     links,
     load_aligner,
     pharaoh,
+    same_head,
     save_aligner,
+    select_head,
 )
 
 
@@ -102,16 +104,20 @@ def test_the_best_head_is_kept_and_found_again(tmp_path: Path) -> None:
     weights = np.stack([np.eye(3, 4)[::-1], np.eye(3, 4), np.eye(3, 4)[::-1]])  # (H, T, S)
     maps = [attention(np.stack([weights[[0, 0, 0]], weights]))]  # (2, 3, 3, 4)
     heads = align_heads(maps, [[(i, i) for i in range(3)]], "reading")
-    save_aligner(tmp_path, heads)
+    best = select_head(heads)
+    assert best is not None
+    save_aligner(tmp_path, best, "test")
     aligner = load_aligner(tmp_path, model_config())
-    assert aligner == Aligner(layer=2, head=2, reading="reading")
+    assert aligner == Aligner(layer=2, head=2, reading="reading", split="test")
+    assert same_head(heads[::-1], aligner) == best
+    assert same_head(heads, aligner._replace(layer=9)) is None
     kept = aligner.pick(maps[0].weights)
     assert kept.shape == (1, 1, 3, 4)
     assert pharaoh([maps[0]._replace(weights=kept)]) == "0-0 1-1 2-2"
 
 
 def test_without_true_alignments_it_is_the_mean_of_the_last_layer(tmp_path: Path) -> None:
-    save_aligner(tmp_path, [])
+    assert select_head([]) is None
     aligner = load_aligner(tmp_path, model_config())
     weights = np.random.default_rng(1).random((2, 3, 4, 5))
     np.testing.assert_allclose(aligner.pick(weights), weights[1].mean(0)[None, None])

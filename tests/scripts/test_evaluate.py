@@ -102,8 +102,8 @@ def test_a_run_and_its_translations_have_the_same_scores(
     assert len(lines) == len(SOURCE) + 1
     assert lines[1] == ""
     expected = score(lines[:-1], TARGET, ter=True)
-    for key, value in expected._asdict().items():
-        assert found[key] == value
+    for key, each in expected.items():
+        assert (found[key], found["signatures"][key]) == each[:2]
     assert (found["split"], found["sentences"]) == ("test", 4)
     assert [(head["layer"], head["head"]) for head in found["heads"]] == [(1, 1), (1, 2)] * 2
     assert found["aer"] == found["best_head"]["aer"] == min(h["aer"] for h in found["heads"])
@@ -143,7 +143,7 @@ def test_own_files_and_the_table(run: Path, corpus: Path) -> None:
     [
         ((), "say which run directory to evaluate"),
         (("nowhere",), "there is no run directory nowhere"),
-        (("--hypotheses", "a"), "--hypotheses FILE is scored against --reference FILE"),
+        (("--hypotheses", "a"), "--hypotheses needs --reference, and no RUN or --source"),
         (("RUN", "--source", "a"), "--source FILE and --reference FILE belong together"),
         (("RUN", "--source", "a", "--reference", "b", "--split", "test"), "--split names a part"),
         (("RUN", "--output", "/no/folder/a"), "there is no folder /no/folder"),

@@ -83,7 +83,7 @@ for number in range(kills):
 def told(run: Path) -> list[tuple[Any, ...]]:
     """What of metrics.jsonl does not depend on the clock."""
     lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    keys = ("step", "kind", "loss", "learning_rate", "gradient_norm", "epoch", "bleu")
+    keys = ("step", "kind", "nll", "learning_rate", "gradient_norm", "epoch", "bleu")
     return [tuple(line.get(key) for key in keys) for line in lines]
 
 
@@ -142,5 +142,5 @@ def test_killed_at_random_moments(make_config: MakeConfig, tmp_path: Path, model
         )
         assert all(torch.equal(mine[key], theirs[key]) for key in theirs), name
     assert told(run) == told(whole)
-    assert curve(run, "train/loss") == curve(whole, "train/loss")
+    assert curve(run, "train/nll") == curve(whole, "train/nll")
     assert curve(run, "validation/bleu") == curve(whole, "validation/bleu")

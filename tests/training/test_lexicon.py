@@ -100,8 +100,8 @@ def test_a_run_that_asks_for_it_is_tested_with_it(
     assert found.hypotheses != evaluate(*parts, max_pieces=99).hypotheses
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["bleu"], summary["chrf"]) == (
-        round(found.scores.bleu, 2),
-        round(found.scores.chrf, 2),
+        round(found.scores["bleu"].value, 2),
+        round(found.scores["chrf"].value, 2),
     )
 
 

@@ -113,7 +113,7 @@ def test_a_bad_batch_is_skipped_counted_and_named(
         run = train(make_config(log_every=4)).run
     first, second = records(run)
     assert (first["skipped"], second["skipped"]) == (1, 0)
-    assert math.isfinite(first["loss"]) and math.isfinite(second["loss"])
+    assert math.isfinite(first["nll"]) and math.isfinite(second["nll"])
     (told,) = [record.getMessage() for record in caplog.records]
     rows = plan_batches(prepared.source_lengths, prepared.target_lengths, 200, 1, 0)[2]
     assert "not finite: batch 2 of epoch 0: the training pairs " in told
@@ -127,8 +127,8 @@ def test_a_window_without_a_finite_loss_is_null(
 ) -> None:
     Bad(3).install(monkeypatch)
     run = train(make_config()).run
-    assert [record["loss"] is None for record in records(run)].count(True) == 1
-    assert records(run)[2]["loss"] is None and records(run)[2]["skipped"] == 1
+    assert [record["nll"] is None for record in records(run)].count(True) == 1
+    assert records(run)[2]["nll"] is None and records(run)[2]["skipped"] == 1
 
 
 @pytest.mark.parametrize("first", [2, 6])

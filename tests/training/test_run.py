@@ -21,7 +21,8 @@ from nmt.config import (
     TrainingConfig,
 )
 from nmt.data.encoded import Prepared
-from nmt.evaluation.alignment import load_aligner
+from nmt.evaluation.alignment import load_aligner, same_head
+from nmt.evaluation.metrics import values
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.training.checkpoint import load_run
 from nmt.training.launch import train
@@ -72,7 +73,7 @@ def done(data: DataConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns(done: Path) -> None:
-    first_loss, *_, last_loss = (record["loss"] for record in records(done, "train"))
+    first_loss, *_, last_loss = (record["smoothed_loss"] for record in records(done, "train"))
     assert last_loss < first_loss / 2
     earlier, later = records(done, "validation")
     assert later["bleu"] > 5 and later["perplexity"] < earlier["perplexity"]
@@ -80,8 +81,13 @@ def test_it_learns(done: Path) -> None:
 
 def test_metrics_are_what_is_promised(done: Path) -> None:
     keys = {
-        *("step", "kind", "epoch", "loss", "perplexity", "learning_rate", "gradient_norm"),
-        *("source_tokens_per_second", "target_tokens_per_second", "waiting_for_data"),
+        *("step", "kind", "epoch", "smoothed_loss", "nll", "perplexity", "learning_rate"),
+        *(
+            "gradient_norm",
+            "source_tokens_per_second",
+            "target_tokens_per_second",
+            "waiting_for_data",
+        ),
         "skipped",
     }
     trained = records(done, "train")
@@ -92,10 +98,10 @@ def test_metrics_are_what_is_promised(done: Path) -> None:
         assert min(record["gradient_norm"], record["target_tokens_per_second"]) > 0
         assert record["perplexity"] >= 1
     assert max(record["learning_rate"] for record in trained) <= 1e-2
-    keys = {"step", "kind", "loss", "perplexity", "bleu", "chrf", "aer"}
+    keys = {"step", "kind", "smoothed_loss", "nll", "perplexity", "bleu", "chrf", "aer"}
     for record in records(done, "validation"):
         assert set(record) == keys
-        assert record["perplexity"] == pytest.approx(math.exp(record["loss"]))
+        assert record["perplexity"] == pytest.approx(math.exp(record["nll"]))
 
 
 def test_pictures_samples_and_curves_are_there(done: Path) -> None:
@@ -106,9 +112,9 @@ def test_pictures_samples_and_curves_are_there(done: Path) -> None:
             picture = done / "attention" / f"sentence-{sentence}" / f"{step}.png"
             assert picture.read_bytes().startswith(b"\x89PNG")
     assert curves(done) >= {
-        *("train/loss", "train/perplexity", "train/learning_rate", "train/gradient_norm"),
+        *("train/nll", "train/perplexity", "train/learning_rate", "train/gradient_norm"),
         *("train/target_tokens_per_second", "train/waiting_for_data"),
-        *("validation/loss", "validation/perplexity", "validation/bleu", "validation/chrf"),
+        *("validation/nll", "validation/perplexity", "validation/bleu", "validation/chrf"),
     }
 
 
@@ -129,8 +135,8 @@ def test_the_bleu_logged_is_that_of_an_evaluation(
     most = run.config.data.max_pieces
     found = evaluate(run.model, run.tokenizers, prepared.validation, greedy, max_pieces=most)
     logged = next(each for each in records(done, "validation") if each["step"] == int(checkpoint))
-    assert (logged["bleu"], logged["chrf"]) == (found.scores.bleu, found.scores.chrf)
-    assert logged["aer"] == found.aer
+    assert (logged["bleu"], logged["chrf"]) == tuple(values(found.scores).values())
+    assert found.best_head is not None and logged["aer"] == found.best_head.aer
 
 
 def test_the_loss_logged_is_the_mean_over_the_pieces(done: Path, prepared: Prepared) -> None:
@@ -144,7 +150,7 @@ def test_the_loss_logged_is_the_mean_over_the_pieces(done: Path, prepared: Prepa
             log_probs = run.model.output(states).log_softmax(-1)
         total -= float(log_probs.gather(2, tokens[:, 1:, None]).sum())
         count += len(ids[1])
-    assert records(done, "validation")[-1]["loss"] == pytest.approx(total / count, rel=1e-4)
+    assert records(done, "validation")[-1]["nll"] == pytest.approx(total / count, rel=1e-4)
 
 
 def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepared) -> None:
@@ -157,21 +163,25 @@ def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepar
         run.config.decoding,
         max_pieces=run.config.data.max_pieces,
     )
-    assert summary["bleu"] == round(found.scores.bleu, 2)
-    assert summary["chrf"] == round(found.scores.chrf, 2)
-    assert found.aer is not None and summary["aer"] == round(found.aer, 4)
+    assert summary["bleu"] == round(found.scores["bleu"].value, 2)
+    assert summary["chrf"] == round(found.scores["chrf"].value, 2)
     assert summary["split"] == "test" and summary["steps"] == 120
-    assert summary["signature"] == found.scores.signatures["bleu"]
+    assert summary["signature"] == found.scores["bleu"].signature
     assert summary["parameters"] == sum(each.numel() for each in run.model.parameters())
     assert summary["target_tokens_per_second"] > 0 and summary["seconds"] > 0
 
 
 def test_the_head_that_aligns_best_is_kept(done: Path, prepared: Prepared) -> None:
-    """Chosen on the validation set, not on the one that is tested."""
+    """Selected on the validation set, not on the one that is tested."""
     run = load_run(done, device="cpu")
     heads = head_alignments(run.model, run.tokenizers, prepared.validation)
     best = min(heads, key=lambda head: head.aer)
-    assert load_aligner(done, run.config.model) == (best.layer, best.head, best.reading)
+    aligner = load_aligner(done, run.config.model)
+    assert aligner == (best.layer, best.head, best.reading, "validation")
+    summary = json.loads((done / "summary.json").read_text())
+    tested = same_head(head_alignments(run.model, run.tokenizers, prepared.test), aligner)
+    assert tested is not None and summary["aer"] == round(tested.aer, 4)
+    assert (summary["best_head"], summary["head_selected_on"]) == (tested.name, "validation")
 
 
 def test_the_average_is_the_mean_of_the_last(done: Path) -> None:

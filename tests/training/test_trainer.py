@@ -18,6 +18,7 @@ from nmt.config import Config
 from nmt.data.batching import plan_batches
 from nmt.data.encoded import Prepared
 from nmt.errors import UserError
+from nmt.evaluation.metrics import Score, Scores
 from nmt.evaluation.report import evaluate
 from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run, load_training
 from nmt.training.launch import Summary, train
@@ -43,9 +44,9 @@ def records(run: str | Path, kind: str) -> Records:
 
 def told(run: str | Path) -> list[tuple[Any, ...]]:
     """What of metrics.jsonl does not depend on the clock."""
-    keys = ("step", "loss", "perplexity", "learning_rate", "gradient_norm", "epoch")
+    keys = ("step", "nll", "perplexity", "learning_rate", "gradient_norm", "epoch")
     trained = [tuple(record[key] for key in keys) for record in records(run, "train")]
-    keys = ("step", "loss", "perplexity", "bleu", "chrf", "aer")
+    keys = ("step", "nll", "perplexity", "bleu", "chrf", "aer")
     every = [record for record in records(run, "validation") if record["step"] % 10 == 0]
     return trained + [tuple(record[key] for key in keys) for record in every]
 
@@ -55,6 +56,10 @@ def curve(run: str | Path, name: str) -> list[tuple[int, float]]:
 
     board = EventAccumulator(str(Path(run, "tensorboard"))).Reload()
     return [(event.step, event.value) for event in board.Scalars(name)]
+
+
+def with_chrf(scores: Scores, value: float) -> Scores:
+    return {**scores, "chrf": Score(value, "", True)}
 
 
 def resumed(run: str | Path, **training: object) -> Summary:
@@ -115,7 +120,7 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     mine, theirs = weights(killed), weights(whole)
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
     assert told(killed) == told(whole)
-    assert curve(killed, "train/loss") == curve(whole, "train/loss")
+    assert curve(killed, "train/nll") == curve(whole, "train/nll")
 
 
 def test_accumulation_reads_on_where_it_stopped(
@@ -150,18 +155,18 @@ def test_ends_by_minutes(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatc
 
 
 def test_ends_without_patience(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    bleu = iter([1.0, 3.0, 2.0, 3.0, 1.0, 0.0, 9.0])
+    chrf = iter([1.0, 3.0, 2.0, 3.0, 1.0, 0.0, 9.0])
     seen: list[float] = []
 
     def scored(*arguments: Any, **options: Any) -> Any:
         found = evaluate(*arguments, **options)
-        seen.append(next(bleu))
-        return found._replace(scores=found.scores._replace(bleu=seen[-1]))
+        seen.append(next(chrf))
+        return found._replace(scores=with_chrf(found.scores, seen[-1]))
 
     monkeypatch.setattr("nmt.training.validation.evaluate", scored)
     run = Path(train(make_config(max_steps=None, patience=3, validate_every=2)).run)
-    assert seen == [1.0, 3.0, 2.0, 3.0, 1.0], "equal is not better"
-    assert find_checkpoint(run, "best").name == "00000004"
+    assert seen == [1.0, 3.0, 2.0, 3.0, 1.0], "equal is no improvement"
+    assert find_checkpoint(run, "best").name == "00000008", "of equal ones the later"
     assert find_checkpoint(run, "last").name == "00000010"
 
 
@@ -191,7 +196,7 @@ def test_a_due_validation_is_made_once(
         made.append(1)
         assert len(made) <= len(steps), "it would go on for ever"
         found = validate(self, *arguments)
-        return found._replace(metrics={**found.metrics, "bleu": 0.0})
+        return found._replace(metrics={**found.metrics, "chrf": 0.0})
 
     monkeypatch.setattr(Validator, "__call__", counted)
     run = train(make_config(**knobs)).run
@@ -205,14 +210,14 @@ def test_old_checkpoints_are_removed(make_config: MakeConfig) -> None:
     assert found == {"00000007", "00000008", find_checkpoint(run, "best").name}
 
 
-@pytest.mark.parametrize(("bleu", "best"), [(50.0, "averaged"), (0.0, "00000008")])
+@pytest.mark.parametrize(("chrf", "best"), [(50.0, "averaged"), (0.0, "00000008")])
 def test_the_average_is_best_only_where_it_is_better(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, bleu: float, best: str
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, chrf: float, best: str
 ) -> None:
     def scored(value: float) -> Any:
         def run(*arguments: Any, **options: Any) -> Any:
             found = evaluate(*arguments, **options)
-            return found._replace(scores=found.scores._replace(bleu=value))
+            return found._replace(scores=with_chrf(found.scores, value))
 
         return run
 
@@ -220,11 +225,11 @@ def test_the_average_is_best_only_where_it_is_better(
     monkeypatch.setattr(
         "nmt.training.validation.evaluate", lambda *a, **k: scored(next(rising))(*a, **k)
     )
-    monkeypatch.setattr("nmt.training.validation.Validator.bleu", lambda self: bleu)
+    monkeypatch.setattr("nmt.training.validation.Validator.scores", lambda self: {"chrf": chrf})
     run = Path(train(make_config(average=2)).run)
     assert find_checkpoint(run, "best").name == best
     before = weights(run, "best")
-    resumed(run, max_steps=10)  # a validation with a BLEU of 3
+    resumed(run, max_steps=10)  # a validation with a chrF of 3
     if best == "averaged":
         after = weights(run, "best")
         assert all(torch.equal(after[key], before[key]) for key in before), "not the new average"
@@ -235,7 +240,7 @@ def test_the_average_is_best_only_where_it_is_better(
 
 def test_bfloat16_learns_too(make_config: MakeConfig) -> None:
     run = train(make_config(precision="bf16", max_steps=12, learning_rate=0.01)).run
-    losses = [record["loss"] for record in records(run, "train")]
+    losses = [record["nll"] for record in records(run, "train")]
     assert losses[-1] < losses[0] and all(map(math.isfinite, losses))
     assert all(value.dtype == torch.float32 for value in weights(run).values())
 
