@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -138,6 +139,43 @@ def test_own_files_and_the_table(run: Path, corpus: Path) -> None:
     assert "AER" in command(run, "--split", "validation", "--device", "cpu").stdout
 
 
+def test_files_in_other_scripts_and_several_references(tmp_path: Path) -> None:
+    thai = write(tmp_path / "a.th", ["ชายชราเห็นสุนัขตัวเล็ก", "ฝนตกวันนี้"])
+    found = result("--hypotheses", thai, "--reference", thai)
+    assert (round(found["bleu"], 6), round(found["chrf"], 6), found["ter"]) == (100, 100, 0)
+    assert "|tok:char|" in found["signatures"]["bleu"]
+    lines = ["the OLD man sees a small dog", "it rains today"]
+    english, other = write(tmp_path / "a.en", lines), write(tmp_path / "b.en", ["no"] * 2)
+    references = ("--reference", write(tmp_path / "c.en", [line.lower() for line in lines]))
+    flags = ("--lowercase", "--tokenize", "intl")
+    found = result("--hypotheses", english, *references, "--reference", other, *flags)
+    assert round(found["bleu"], 6) == 100
+    assert found["signatures"]["bleu"].startswith("nrefs:2|case:lc|eff:no|tok:intl|")
+
+
+def test_a_run_with_several_references_and_another_tokenizer(run: Path, corpus: Path) -> None:
+    files = ("--source", corpus / "test.en", *("--reference", corpus / "test.de") * 2)
+    found = result(run, *files, "--beam-size", "1", "--tokenize", "char", "--lowercase")
+    assert found["signatures"]["bleu"].startswith("nrefs:2|case:lc|eff:no|tok:char|")
+    assert found["signatures"]["ter"].startswith("nrefs:2|case:lc|tok:char|")
+
+
+def test_the_head_that_the_run_has_selected_is_reported(
+    run: Path, tmp_path: Path, corpus: Path
+) -> None:
+    """Not the one that is the best on the test set, which is marked as such without a choice."""
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    first = result(copy, "--beam-size", "1")
+    worst = max(first["heads"], key=lambda head: head["aer"])
+    assert first["head_selected_on"] == "test" and worst["aer"] > first["aer"]
+    (copy / "alignment.json").write_text(json.dumps({**worst, "aer": 0.1}))
+    found = result(copy, "--beam-size", "1")
+    assert (found["aer"], found["best_head"]) == (worst["aer"], worst)
+    assert (found["heads"], found["head_selected_on"]) == (first["heads"], "validation")
+    table = command(copy, "--beam-size", "1", "--set", "decoding.max_extra=1").stdout
+    assert f"{worst['aer']:.3f} *" in table and "* selected on the validation set" in table
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -150,6 +188,11 @@ def test_own_files_and_the_table(run: Path, corpus: Path) -> None:
         (("RUN", "--beam-size", "0"), "decoding.beam_size must be at least 1, but is 0"),
         (("RUN", "--set", "decoding.beam=2"), "unknown key decoding.beam"),
         (("RUN", "--checkpoint", "7"), "has no checkpoint 7"),
+        (("RUN", "--tokenize", "13b"), "evaluation.tokenize must be one of 13a, intl, zh"),
+        (
+            ("--hypotheses", "CORPUS/test.en", "--reference", "CORPUS/test.de", "--tokenize=x"),
+            "evaluation.tokenize must be one of 13a, intl, zh",
+        ),
         (("--hypotheses", "CORPUS/test.en", "--reference", "nofile"), "there is no file nofile"),
     ],
 )
