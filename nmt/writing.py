@@ -17,8 +17,7 @@ log = logging.getLogger(__name__)
 
 # The tokenizers of sacrebleu. The last two load a model from the network when first used.
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200")
-# Those that count what stands between spaces and punctuation marks.
-SPACED = ("13a", "intl", "none")
+CHARACTERS = ("zh", "char")  # those that count characters, which are no words
 # What a tokenizer needs besides sacrebleu: the packages, and the extra of ours that has them.
 NEEDS = {
     "ja-mecab": (("MeCab", "ipadic"), "ja", "Japanese"),
@@ -74,6 +73,11 @@ def bleu_tokenizer(language: str, texts: Iterable[str]) -> str:
         return tokenizer
     _warn_of_lacking(tokenizer)
     return "char"
+
+
+def has_spaces(language: str, texts: Iterable[str]) -> bool:
+    """Whether spaces separate the words, as in Korean."""
+    return (of_language(language) or of_text(texts)) in ("13a", "ko-mecab")
 
 
 def is_installed(tokenizer: str) -> bool:

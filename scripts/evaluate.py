@@ -131,10 +131,10 @@ def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def shown(scores: Scores) -> dict[str, Any]:
-    """`{"bleu": 27.1, ..., "signatures": {"bleu": "nrefs:1|...", ...}}`"""
+    """`{"bleu": 27.1, ..., "signatures": {"bleu": "nrefs:1|...", ...}}`; TER may be missing."""
     from nmt.evaluation.metrics import signatures, values
 
-    return {**values(scores), "signatures": signatures(scores)}
+    return {"ter": None, **values(scores), "signatures": signatures(scores)}
 
 
 def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -240,7 +240,8 @@ def show(result: dict[str, Any]) -> None:
     table = Table("score", "value", title=f"{part}{result['sentences']:,} sentences")
     table.add_column("signature", overflow="fold")
     for key, label in (("bleu", "BLEU"), ("chrf", "chrF"), ("ter", "TER")):
-        table.add_row(label, f"{result[key]:.2f}", result["signatures"][key])
+        if result[key] is not None:
+            table.add_row(label, f"{result[key]:.2f}", result["signatures"][key])
     best = result["best_head"]
     if best:
         how = f"layer {best['layer']}, head {best['head']}, {best['reading']} the word"

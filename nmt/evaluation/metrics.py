@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.config import EvaluationConfig
 from nmt.errors import UserError, require
-from nmt.writing import NEEDS, SPACED, bleu_tokenizer, is_installed
+from nmt.writing import CHARACTERS, NEEDS, bleu_tokenizer, has_spaces, is_installed
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -46,8 +46,9 @@ class Scorer:
 
     `references` holds one list per set of references. BLEU's tokenizer is that of
     `config.tokenize`, else the one that suits the target language, else the text. TER takes
-    seconds per thousand sentences and is left out unless asked for. Raises `UserError` if the
-    references do not fit together or a tokenizer cannot be had.
+    seconds per thousand sentences and is left out unless asked for, and for text without words
+    (Chinese, Thai). Raises `UserError` if the references do not fit together or a tokenizer cannot
+    be had.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Scorer:
         self._bleu = load_bleu(self.tokenizer, config.lowercase)
         self._chrf = CHRF(lowercase=config.lowercase)
         self._with_ter = ter
+        self._has_spaces = has_spaces(language, references[0])
         self._warn_of_short_lines()
 
     def __call__(self, hypotheses: Sequence[str]) -> Scores:
@@ -81,25 +83,26 @@ class Scorer:
             f"there must be one translation for each reference, but there are "
             f"{len(hypotheses)} translations and {expected} references",
         )
-        scores = {}
+        scores: dict[str, Score] = {}
         for name, metric in (("bleu", self._bleu), ("chrf", self._chrf)):
             value = float(metric.corpus_score(hypotheses, self.references).score)
             scores[name] = Score(value, str(metric.get_signature()), True)
-        return scores | ({"ter": self._ter(hypotheses)} if self._with_ter else {})
+        return {**scores, **(self._ter(hypotheses) if self._with_ter else {})}
 
-    def _ter(self, hypotheses: Sequence[str]) -> Score:
-        """Edits of words between spaces; of BLEU's tokens where spaces do not separate words."""
+    def _ter(self, hypotheses: Sequence[str]) -> Scores:
+        """Edits of words: those between spaces, else BLEU's. Characters would take minutes."""
         from sacrebleu.metrics.ter import TER
 
-        metric, references = TER(), self.references
-        is_spaced = self.tokenizer in SPACED
-        if not is_spaced:
+        metric, references, tokens = TER(), self.references, "tercom"
+        if not self._has_spaces:
+            if self.tokenizer in CHARACTERS:
+                return {}
             hypotheses = self._tokenized(hypotheses)
             references = [self._tokenized(each) for each in references]
+            tokens = self._bleu.tokenizer_signature
         value = float(metric.corpus_score(hypotheses, references).score)
-        signature = str(metric.get_signature())
-        tokens = "tok:tercom" if is_spaced else f"tok:{self._bleu.tokenizer_signature}"
-        return Score(value, signature.replace("tok:tercom", tokens), False)
+        signature = str(metric.get_signature()).replace("tok:tercom", f"tok:{tokens}")
+        return {"ter": Score(value, signature, False)}
 
     def _tokenized(self, lines: Sequence[str]) -> list[str]:
         return [self._bleu.tokenizer(line) for line in lines]

@@ -22,6 +22,7 @@ from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from nmt.attention_map import AttentionMap, save_png
+from nmt.evaluation.metrics import NAMES
 from nmt.training.files import may_write, write_whole
 
 log = logging.getLogger(__name__)
@@ -204,7 +205,8 @@ def print_summary(summary: Summary) -> None:
     table.add_row("speed", f"{summary.target_tokens_per_second:,.0f} target tokens/s")
     table.add_row("parameters", f"{summary.parameters:,}")
     weights = f"{summary.run}/checkpoints/{summary.checkpoint}"
-    table.add_row("weights", f"{weights}  (best {summary.metric} on the validation set)")
+    metric = NAMES.get(summary.metric, summary.metric)
+    table.add_row("weights", f"{weights}  (best {metric} on the validation set)")
     table.add_row("attention", f"{summary.run}/attention/")
     table.add_row("curves", f"tensorboard --logdir {summary.run}")
     table.add_row("translate", f'python scripts/translate.py {summary.run} "{summary.example}"')

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,7 @@ from nmt.data.batch import collate
 from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
 from nmt.decoding.translate import batches, evaluating
-from nmt.evaluation.metrics import Scorer, Scores, signatures, values
+from nmt.evaluation.metrics import NAMES, Scorer, Scores, signatures, values
 from nmt.evaluation.report import Evaluation, evaluate
 from nmt.training.progress import losses
 from nmt.training.report import Examples
@@ -24,6 +23,7 @@ from nmt.training.update import Updater
 
 log = logging.getLogger(__name__)
 
+LINE = 120  # characters
 SELECTING = ("bleu", "chrf", "nll")  # the figures of which training.metric names one
 
 
@@ -68,7 +68,7 @@ class Validator:
     def _log_signatures(self, scores: Scores) -> None:
         """Once in the life of a program, how the scores of its validations are computed."""
         if not self.signatures_logged:
-            told = (f"{name} {signature}" for name, signature in signatures(scores).items())
+            told = (f"{NAMES[name]} {each}" for name, each in signatures(scores).items())
             log.info("scores: %s", "; ".join(told))
             self.signatures_logged = True
 
@@ -120,6 +120,8 @@ def first(split: Split, limit: int | None) -> Split:
 
 
 def pick_examples(split: Split, count: int) -> list[int]:
-    """The rows whose translations and attention are shown: the first of a readable length."""
-    readable = (row for row, text in enumerate(split.source) if 5 <= len(text.split()) <= 14)
-    return list(islice(readable, count))
+    """The rows whose translations and attention are shown: the first of a readable length, then,
+    as in a text without spaces or of short lines, the first that fit on a line."""
+    rows = [row for row, text in enumerate(split.source) if 0 < len(text.strip()) <= LINE]
+    readable = [row for row in rows if 5 <= len(split.source[row].split()) <= 14]
+    return list(dict.fromkeys(readable + rows))[:count]

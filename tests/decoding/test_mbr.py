@@ -41,3 +41,14 @@ def test_chrf_is_that_of_sacrebleu() -> None:
     expected = expected_utilities(SAMPLES, utility)["a dog ran"]
     scores = [CHRF().sentence_score("a dog ran", [other]).score for other in SAMPLES]
     assert expected == pytest.approx(sum(scores) / len(scores))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["小狗在公园里跑", "小狗在公园里走", "今天下雨了"], ["หมาวิ่งในสวน", "หมาเดินในสวน", "วันนี้ฝนตก"]],
+)
+def test_bleu_compares_texts_without_spaces(texts: list[str]) -> None:
+    one, near, other = texts
+    utility = pick_utility("bleu")
+    assert utility(one, one) == pytest.approx(100)
+    assert 100 > utility(near, one) > utility(other, one)

@@ -190,7 +190,7 @@ def test_a_validation_has_no_larger_batches_than_training(
     made = Updater(build_model(config.model, *vocabularies), config.training)
     loss, seen = made.loss, list[Batch]()
     monkeypatch.setattr(made, "loss", lambda batch: seen.append(batch) or loss(batch))
-    Validator(config, prepared, made).loss()
+    Validator(config, prepared, made).losses()
     assert sum(len(batch.source) for batch in seen) == len(prepared.validation.source)
     sizes = [max(batch.source.numel(), batch.labels.numel()) for batch in seen]
     assert 40 < max(sizes) <= 60

@@ -20,6 +20,7 @@ from nmt.config import (
     RNNConfig,
     TrainingConfig,
 )
+from nmt.data.corpus import Split
 from nmt.data.encoded import Prepared
 from nmt.evaluation.alignment import load_aligner, same_head
 from nmt.evaluation.metrics import values
@@ -209,3 +210,9 @@ def test_examples_are_of_a_readable_length(prepared: Prepared) -> None:
     chosen = pick_examples(prepared.validation, 3)
     lengths = [len(prepared.validation.source[row].split()) for row in chosen]
     assert len(chosen) == 3 and all(5 <= length <= 14 for length in lengths)
+
+
+@pytest.mark.parametrize("text", ["他们今天看见了一只小狗。", "ปลาเผา", "tomato soup"])
+def test_examples_of_a_text_without_spaces_and_of_short_lines(text: str) -> None:
+    lines = ["", "x" * 500, text, text + "!", text + "?"]
+    assert pick_examples(Split(lines, lines, None), 2) == [2, 3]

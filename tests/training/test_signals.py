@@ -143,4 +143,4 @@ def test_a_clock_that_jumps_changes_nothing(
     config.resume = str(run)
     assert train(config).steps == 12
     board = EventAccumulator(str(run / "tensorboard")).Reload()
-    assert [event.step for event in board.Scalars("train/loss")] == list(range(1, 13))
+    assert [event.step for event in board.Scalars("train/nll")] == list(range(1, 13))
