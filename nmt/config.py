@@ -195,7 +195,7 @@ class TrainingConfig:
     max_steps: int | None = None
     max_epochs: int | None = 40
     max_minutes: float | None = None  # of the training loop, validations included
-    # score on the validation set that selects the best checkpoint: chrf, bleu or nll (the loss)
+    # score on the validation set that selects the best checkpoint: chrf, bleu or nll (loss)
     metric: str = "chrf"
     # stop after this many validations without improvement in training.metric
     patience: int | None = 10

@@ -200,6 +200,9 @@ def keep_aligner(
     head = select_head(heads or known.get("test", []))
     if head is None:
         return Aligner()
+    if not known.get("test", True):
+        told = "%s aligns best on the validation set (AER %.3f); the test set has no alignments"
+        log.info(told, head.name, head.aer)
     save_aligner(run, head, split)
     return Aligner(head.layer, head.head, head.reading, split)
 

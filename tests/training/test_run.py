@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -183,6 +185,30 @@ def test_the_head_that_aligns_best_is_kept(done: Path, prepared: Prepared) -> No
     tested = same_head(head_alignments(run.model, run.tokenizers, prepared.test), aligner)
     assert tested is not None and summary["aer"] == round(tested.aer, 4)
     assert (summary["best_head"], summary["head_selected_on"]) == (tested.name, "validation")
+
+
+@pytest.mark.parametrize(("lost", "selected_on"), [("val", "test"), ("test", "validation")])
+def test_alignments_of_one_split_alone(
+    make_config: MakeConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    lost: str,
+    selected_on: str,
+) -> None:
+    """The test set's select the head where there are no others, and say so."""
+    config = make_config(validate_every=8)
+    folder = Path(shutil.copytree(str(config.data.path), tmp_path / "corpus"))
+    (folder / f"{lost}.align").unlink()
+    config.data = dataclasses.replace(config.data, path=str(folder))
+    with caplog.at_level(logging.INFO, logger="nmt"):
+        run = Path(train(config).run)
+    summary = json.loads((run / "summary.json").read_text())
+    assert load_aligner(run, config.model).split == selected_on
+    if selected_on == "test":
+        assert summary["head_selected_on"] == "test" and summary["aer"] is not None
+    else:
+        assert summary["aer"] is summary["best_head"] is summary["head_selected_on"] is None
+        assert "the test set has no alignments" in caplog.text
 
 
 def test_the_average_is_the_mean_of_the_last(done: Path) -> None:
