@@ -146,15 +146,22 @@ class DataConfig:
     train: str | None = None
     validation: str | None = None
     test: str | None = None
-    # files without validation or test: that many pairs are taken from the end of train
+    # without validation or test: hold out this many pairs of train for each, at most a tenth of it
     hold_out: int = 1000
-    limit: int | None = None  # at most so many training pairs
-    min_length: int = 1  # words
+    hold_out_from: str = "random"  # random: drawn from clean pairs; end: the last pairs of train
+    limit: int | None = None  # use at most this many training pairs, drawn at random
+    # another number draws other pairs for hold_out, limit and training.validation_limit
+    draw: int = 1
+    # words are counted by spaces, or as 8 letters where a script has none (3 for a Chinese one)
+    min_length: int = 1  # words of a side in training; shorter pairs are dropped
     max_length: int = 200  # words of a side in training; longer pairs are dropped
-    max_ratio: float = 4.0  # of the two lengths in words, for pairs of more than a few words
+    # of the two lengths in words, relative to the corpus' typical ratio; not for short pairs
+    max_ratio: float = 4.0
     max_pieces: int = 250  # after tokenization; longer pairs are dropped
-    deduplicate: bool = True
-    drop_leaks: bool = True  # training pairs whose source or target is in validation or test
+    deduplicate: bool = True  # keep one of equal training pairs
+    # drop training pairs that are in validation or test, or share a side of over 6 words with them
+    drop_leaks: bool = True
+    rules: int = 2  # version of the rules for dropping and drawing pairs; 1: of runs that lack it
     cache: str = "~/.cache/nmt"  # the encoded corpora, by the hash of their contents
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
@@ -171,6 +178,9 @@ class DataConfig:
         at_least("data.max_pieces", self.max_pieces, 4)
         at_least("data.hold_out", self.hold_out, 1)
         at_least("data.limit", self.limit, 1)
+        at_least("data.draw", self.draw, 0)
+        one_of("data.hold_out_from", self.hold_out_from, ("random", "end"))
+        within("data.rules", self.rules, 1, 2)
 
 
 @dataclass
@@ -329,4 +339,8 @@ class Config:
 MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}
 
 # Values that keep the meaning of a config saved before one of these keys existed.
-BEFORE: dict[str, object] = {"training.metric": "bleu"}
+BEFORE: dict[str, object] = {
+    "data.hold_out_from": "end",
+    "data.rules": 1,
+    "training.metric": "bleu",
+}

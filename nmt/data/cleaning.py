@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-import re
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from nmt.config import DataConfig
-from nmt.data.corpus import Corpus
+from nmt.data.keys import digest, folded, pair_digest
+from nmt.data.lengths import FEW_WORDS, Check, badly_sized, words
 from nmt.data.readers import Pair
+from nmt.data.splits import Corpus, Split
 
-# The ratio of two lengths says little where both are short.
-FEW_WORDS = 6
-# Chinese and Japanese characters, which stand without spaces and count as words.
-CHARACTER = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+log = logging.getLogger(__name__)
 
-# Why a pair is dropped: a TMX unit lacks one of the languages, nothing in it, its length, and so
-# on; `pieces` is told after tokenization.
-REASONS = ("language", "empty", "length", "ratio", "duplicate", "leak", "pieces")
+
+class Reason(NamedTuple):
+    words: str  # `647 duplicates`
+    key: str = ""  # that decides it
+
+
+# Why a pair is dropped; `pieces` is known after tokenization.
+REASONS = {
+    "language": Reason(
+        "without text in both languages", "data.source_language and target_language"
+    ),
+    "empty": Reason("empty on one side"),
+    "length": Reason("too short or too long", "data.min_length and data.max_length"),
+    "ratio": Reason("of unequal length", "data.max_ratio"),
+    "duplicate": Reason("duplicates"),
+    "leak": Reason("also in validation or test", "data.drop_leaks"),
+    "pieces": Reason("with too many pieces", "data.max_pieces"),
+}
+MANY = 0.2  # a larger share of pairs dropped for one reason is worth a warning
 
 
 def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
@@ -26,55 +41,69 @@ def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[
 
     Counts `read` and the reason of each pair that is dropped; what comes out is not counted here.
     """
-    checks = (badly_sized(config), repeated(config), leaked(corpus, config))
+    sized = badly_sized(config, corpus.train(Counter()))
+    checks = (sized, leaked((corpus.validation, corpus.test), config), repeated(config))
     for pair in corpus.train(counts):
         counts["read"] += 1
-        reason = next(filter(None, (check(pair) for check in checks)), None)
+        reason = first_reason(pair, checks)
         if reason is None:
             yield pair
         else:
             counts[reason] += 1
 
 
-Check = Callable[[Pair], str | None]  # the reason to drop a pair
+def fit(pairs: Callable[[], Iterable[Pair]], held: Sequence[Split], config: DataConfig) -> Check:
+    """What `clean` checks of a pair by itself, to draw from good pairs alone.
 
+    `pairs` are those from which the typical ratio of lengths is taken, at the first check.
+    """
+    checks: list[Check] = []
 
-def badly_sized(config: DataConfig) -> Check:
     def check(pair: Pair) -> str | None:
-        short, long = sorted(map(words, pair))
-        if short == 0:
-            return "empty"
-        if short < config.min_length or long > config.max_length:
-            return "length"
-        if long > FEW_WORDS and long > config.max_ratio * short:
-            return "ratio"
-        return None
+        if not checks:
+            checks.extend((badly_sized(config, pairs()), leaked(held, config)))
+        return first_reason(pair, checks)
 
     return check
 
 
+def first_reason(pair: Pair, checks: Sequence[Check]) -> str | None:
+    for check in checks:
+        reason = check(pair)
+        if reason is not None:
+            return reason
+    return None
+
+
 def repeated(config: DataConfig) -> Check:
+    """A second time the same pair, up to spaces."""
     seen: set[int] = set()
+    key = folded_digest if config.rules == 1 else pair_digest
 
     def check(pair: Pair) -> str | None:
-        key = digest("\n".join(map(folded, pair)))
-        if key in seen:
+        number = key(pair)
+        if number in seen:
             return "duplicate"
-        seen.add(key)
+        seen.add(number)
         return None
 
     return check if config.deduplicate else keep
 
 
-def leaked(corpus: Corpus, config: DataConfig) -> Check:
-    """Either side in validation or test, up to case and spaces."""
-    held = (corpus.validation, corpus.test)
-    sources = hashes(text for split in held for text in split.source)
-    targets = hashes(text for split in held for text in split.target)
+def leaked(held: Sequence[Split], config: DataConfig) -> Check:
+    """The pair, or a side of more than a few words, in validation or test, up to case and spaces.
+
+    Short sides are not enough: "Yes." in the test set would take all its translations away.
+    """
+    pairs = {digests(pair) for split in held for pair in split.pairs}
+    few = 0 if config.rules == 1 else FEW_WORDS
+    sources = long_digests((text for split in held for text in split.source), few)
+    targets = long_digests((text for split in held for text in split.target), few)
 
     def check(pair: Pair) -> str | None:
-        source, target = (digest(folded(side)) for side in pair)
-        return "leak" if source in sources or target in targets else None
+        source, target = sides = digests(pair)
+        is_leak = source in sources or target in targets or sides in pairs
+        return "leak" if is_leak else None
 
     return check if config.drop_leaks else keep
 
@@ -83,20 +112,31 @@ def keep(pair: Pair) -> str | None:
     return None
 
 
-def hashes(texts: Iterable[str]) -> set[int]:
-    return {digest(folded(text)) for text in texts}
+def digests(pair: Pair) -> tuple[int, int]:
+    return digest(folded(pair[0])), digest(folded(pair[1]))
 
 
-def words(text: str) -> int:
-    return len((text if text.isascii() else CHARACTER.sub(" x ", text)).split())
+def long_digests(texts: Iterable[str], few: int) -> set[int]:
+    return {digest(folded(text)) for text in texts if words(text) > few or few == 0}
 
 
-def folded(text: str) -> str:
-    """Equal for texts that differ only in case and spaces."""
-    return " ".join(text.casefold().split())
+def folded_digest(pair: Pair) -> int:
+    return digest("\n".join(map(folded, pair)))
 
 
-def digest(text: str) -> int:
-    """8 bytes that stand for a text: among a million, two share them once in 10^7 corpora."""
-    raw = text.encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(raw, digest_size=8).digest(), "little")
+def describe(counts: Mapping[str, int]) -> str:
+    """`980 of 1,000 training pairs kept; dropped 14 duplicates, 6 also in validation or test`."""
+    dropped = [
+        f"{counts[name]:,} {reason.words}" for name, reason in REASONS.items() if counts.get(name)
+    ]
+    kept = f"{counts.get('kept', 0):,} of {counts.get('read', 0):,} training pairs kept"
+    return f"{kept}; dropped {', '.join(dropped) or 'none'}"
+
+
+def warn_of_many(counts: Mapping[str, int]) -> None:
+    """Warns of each reason for which a large share of the pairs was dropped."""
+    for name, reason in REASONS.items():
+        share = counts.get(name, 0) / max(1, counts.get("read", 0))
+        if share > MANY and name != "duplicate":
+            advice = f" ({reason.key})" if reason.key else ""
+            log.warning("%.0f%% of the training pairs are %s%s", 100 * share, reason.words, advice)

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from nmt.config import DataConfig
-from nmt.data.files import read_lines
+from nmt.data.alignments import alignments_of
+from nmt.data.cleaning import fit
+from nmt.data.drawing import Held, Row, Rows, hold_out, limited
 from nmt.data.readers import Pair
-from nmt.data.sources import Origin, find_origins
+from nmt.data.sources import Origin, find_origins, languages
+from nmt.data.splits import Alignment as Alignment
+from nmt.data.splits import Corpus as Corpus
+from nmt.data.splits import Reader as Reader
+from nmt.data.splits import Split as Split
+from nmt.data.splits import split_of as split_of
 from nmt.errors import UserError, one_of, require
 
 log = logging.getLogger(__name__)
 
-Reader = Callable[[Counter[str]], Iterator[Pair]]
-Alignment = list[tuple[int, int]]  # source word, target word
-
-
-class Split(NamedTuple):
-    """Sentence N of the one side translates sentence N of the other."""
-
-    source: list[str]
-    target: list[str]
-    alignments: list[Alignment] | None  # by the words of `word_spans`, where they are known
-
-
-class Corpus(NamedTuple):
-    """`fingerprint` stands for all contents.
-
-    `train` starts from the beginning at each call and counts, under `read` and the reason, what it
-    meets that is no pair.
-    """
-
-    train: Reader
-    validation: Split
-    test: Split
-    fingerprint: str
+Origins = dict[str, Origin]
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -48,14 +31,11 @@ def load_corpus(config: DataConfig) -> Corpus:
     origins = find_origins(config)
     for name, origin in origins.items():
         tell(name, origin)
-    train, held = hold_out(origins, config.hold_out)
-    for name in ("validation", "test"):
-        if name not in held:
-            held[name] = read_whole(origins[name])
+    rows, splits = divided(origins, config)
     return Corpus(
-        train=lambda counts: islice(train(counts), config.limit),
-        validation=held["validation"],
-        test=held["test"],
+        train=lambda counts: (pair for _, pair in rows(counts)),
+        validation=splits["validation"],
+        test=splits["test"],
         fingerprint=fingerprint(origins, config),
     )
 
@@ -67,12 +47,12 @@ def read_split(config: DataConfig, split: str) -> Split:
     name = split if split in origins else "train"  # some of it is held out
     tell(name, origins[name])
     if name != "train":
-        return read_whole(origins[name])
-    train, held = hold_out(origins, config.hold_out)
-    if split in held:
-        return held[split]
-    pairs = list(islice(train(Counter()), config.limit))
-    return with_alignments(pairs, origins["train"], is_whole=not held and config.limit is None)
+        return read_whole(origins[name], config)
+    rows, splits = divided(origins, config)
+    if split != "train":
+        return splits[split]
+    is_whole = len(origins) == 3 and config.limit is None
+    return with_alignments(list(rows(Counter())), origins["train"], config, is_whole=is_whole)
 
 
 def tell(split: str, origin: Origin) -> None:
@@ -80,73 +60,62 @@ def tell(split: str, origin: Origin) -> None:
     log.info("%s: reading %s", split, origin.name)
 
 
-def read_whole(origin: Origin) -> Split:
-    pairs = list(origin.read(Counter()))
-    require(bool(pairs), f"{origin.name}: there are no sentence pairs in it")
-    return with_alignments(pairs, origin)
+def divided(origins: Origins, config: DataConfig) -> tuple[Rows, dict[str, Split]]:
+    """The training pairs, with their numbers, and the validation and test splits."""
+    train = origins["train"]
+    splits = {
+        name: read_whole(origin, config) for name, origin in origins.items() if name != "train"
+    }
+    missing = [name for name in ("validation", "test") if name not in splits]
+    rows: Rows = numbered(train)
+    check = fit(lambda: pairs_of(rows), list(splits.values()), config)
+    rest, held = hold_out(rows, missing, config, check, train.name)
+    splits |= whole_splits(held, train, config)
+    # The same rules as before, and no leaks from what is held out.
+    check = fit(lambda: pairs_of(rest), list(splits.values()), config)
+    return limited(rest, config, check), splits
 
 
-def split_of(pairs: list[Pair], alignments: list[Alignment] | None = None) -> Split:
-    return Split([source for source, _ in pairs], [target for _, target in pairs], alignments)
+def numbered(origin: Origin) -> Rows:
+    return lambda counts: (Row(*item) for item in enumerate(origin.read(counts)))
 
 
-def with_alignments(pairs: list[Pair], origin: Origin, *, is_whole: bool = True) -> Split:
-    """The pairs with their alignments; where they are only the first of a file, so are those."""
+def pairs_of(rows: Rows) -> Iterator[Pair]:
+    return (pair for _, pair in rows(Counter()))
+
+
+def whole_splits(held: Held, origin: Origin, config: DataConfig) -> dict[str, Split]:
+    return {
+        name: with_alignments(rows, origin, config, is_whole=False) for name, rows in held.items()
+    }
+
+
+def read_whole(origin: Origin, config: DataConfig) -> Split:
+    rows = list(numbered(origin)(Counter()))
+    require(bool(rows), f"{origin.name}: there are no sentence pairs in it")
+    return with_alignments(rows, origin, config, is_whole=True)
+
+
+def with_alignments(
+    rows: list[Row], origin: Origin, config: DataConfig, *, is_whole: bool
+) -> Split:
+    """The pairs of some rows, or of all rows, of a file with their alignments, if it has any."""
+    pairs = [pair for _, pair in rows]
     if origin.alignments is None:
         return split_of(pairs)
-    alignments = list(read_alignments(origin.alignments))
-    require(
-        len(alignments) == len(pairs) or (len(alignments) > len(pairs) and not is_whole),
-        f"{origin.alignments} has {len(alignments)} lines for {len(pairs)} sentence pairs",
+    numbers = [number for number, _ in rows]
+    sides = languages(config)
+    return split_of(
+        pairs, alignments_of(origin.alignments, numbers, pairs, sides, is_whole=is_whole)
     )
-    return split_of(pairs, alignments[: len(pairs)])
 
 
-def read_alignments(path: Path) -> Iterator[Alignment]:
-    """Pharaoh format: `0-0 1-2`, source-target, a line for each pair."""
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            links = [link.split("-") for link in line.split()]
-            yield [(int(source), int(target)) for source, target in links]
-        except ValueError as error:
-            raise UserError(
-                f"{path} line {number} is not an alignment such as '0-0 1-2'"
-            ) from error
-
-
-def hold_out(origins: dict[str, Origin], size: int) -> tuple[Reader, dict[str, Split]]:
-    """The training pairs without those at their end that stand in for splits that are missing.
-
-    Each takes `size` pairs, but no more than a tenth of the corpus; test stands last.
-    """
-    origin = origins["train"]
-    missing = [name for name in ("validation", "test") if name not in origins]
-    if not missing:
-        return origin.read, {}
-    last: deque[Pair] = deque(maxlen=size * len(missing))
-    total = 0
-    for pair in origin.read(Counter()):
-        last.append(pair)
-        total += 1
-    size = min(size, total // 10)
-    require(
-        size > 0,
-        f"{origin.name}: {total} sentence pairs are too few to hold out a tenth of them for "
-        f"{' and '.join(missing)}; at least 10 are needed",
-    )
-    held = list(last)[-size * len(missing) :]
-    splits = {
-        name: split_of(held[index * size : (index + 1) * size])
-        for index, name in enumerate(missing)
-    }
-    return (lambda counts: islice(origin.read(counts), total - len(held))), splits
-
-
-def fingerprint(origins: dict[str, Origin], config: DataConfig) -> str:
+def fingerprint(origins: Origins, config: DataConfig) -> str:
     """A hash of the bytes of all splits and of how they are taken apart."""
     whole = hashlib.sha256()
     whole.update(repr((config.limit, config.hold_out, config.source_language)).encode())
     whole.update(repr(config.target_language).encode())
+    whole.update(repr((config.hold_out_from, config.draw, config.rules)).encode())
     for name, origin in origins.items():
         whole.update(f"{name} {origin.fingerprint}".encode())
         for path in origin.paths:

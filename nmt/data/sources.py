@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt.config import DataConfig
+from nmt.data.alignments import alignment_file
 from nmt.data.files import expanded
 from nmt.data.readers import Languages, Pair, listed, on_one_line, read_pairs, row_pair
 from nmt.errors import UserError, require
@@ -127,8 +128,7 @@ def _find(folder: Path, name: str, sides: Languages) -> Origin | None:
     for packed in PACKED:
         texts = tuple(folder / f"{name}.{side}{packed}" for side in sides)
         if any(isfile(path) for path in texts):
-            align = folder / f"{name}.align"
-            return file_origin([texts], sides, align if isfile(align) else None)
+            return file_origin([texts], sides, alignment_file(folder, name, sides))
         for suffix in (".jsonl", ".json", ".tsv", ".tmx", ".parquet"):
             path = folder / f"{name}{suffix}{packed}"
             if isfile(path):

@@ -12,8 +12,10 @@ import torch
 from nmt.attention_map import AttentionMap, attention_maps
 from nmt.config import PAD, Config
 from nmt.data.batch import collate
-from nmt.data.corpus import Split
+from nmt.data.drawing import draw
 from nmt.data.encoded import Prepared
+from nmt.data.lengths import words
+from nmt.data.splits import Split
 from nmt.decoding.translate import batches, evaluating
 from nmt.evaluation.metrics import NAMES, Scorer, Scores, signatures, values
 from nmt.evaluation.report import Evaluation, evaluate
@@ -44,7 +46,7 @@ class Validator:
         self.greedy = dataclasses.replace(config.decoding, strategy="beam", beam_size=1, groups=1)
         self.max_pieces = config.data.max_pieces
         self.tokenizers = prepared.tokenizers
-        self.split = first(prepared.validation, config.training.validation_limit)
+        self.split = draw(prepared.validation, config.training.validation_limit, config.data)
         language = config.data.target_language
         self.scorer = Scorer([self.split.target], config=config.evaluation, language=language)
         self.examples = pick_examples(self.split, config.training.samples)
@@ -113,15 +115,9 @@ class Validator:
         return Examples(sources, references, outputs, maps)
 
 
-def first(split: Split, limit: int | None) -> Split:
-    """The first `limit` sentences of a split; all of them for None."""
-    alignments = split.alignments[:limit] if split.alignments else None
-    return Split(split.source[:limit], split.target[:limit], alignments)
-
-
 def pick_examples(split: Split, count: int) -> list[int]:
     """The rows whose translations and attention are shown: the first of a readable length, then,
     as in a text without spaces or of short lines, the first that fit on a line."""
     rows = [row for row, text in enumerate(split.source) if 0 < len(text.strip()) <= LINE]
-    readable = [row for row in rows if 5 <= len(split.source[row].split()) <= 14]
+    readable = [row for row in rows if 5 <= words(split.source[row]) <= 14]
     return list(dict.fromkeys(readable + rows))[:count]

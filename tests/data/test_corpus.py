@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import logging
@@ -80,16 +81,18 @@ class TestCopies:
         assert everything(copy(tmp_path, hub_subset="de-en")) == [TRAIN, FEW, FEW[:1]]
 
     @pytest.mark.parametrize("hold_out, held", [(3, 3), (1000, 10)])
-    def test_without_validation_and_test_the_end_of_train_stands_in(self, tmp_path, hold_out, held):
+    def test_the_end_of_train_stands_in_for_validation_and_test(self, tmp_path, hold_out, held):
         json_lines(tmp_path / "train.jsonl", TRAIN)
-        train, validation, test = everything(copy(tmp_path, hold_out=hold_out))
+        config = copy(tmp_path, hold_out=hold_out, hold_out_from="end")
+        train, validation, test = everything(config)
         assert train + validation + test == TRAIN
         assert len(validation) == len(test) == held
 
     def test_without_test_only_test_is_taken(self, tmp_path):
         json_lines(tmp_path / "train.jsonl", TRAIN)
         json_lines(tmp_path / "validation.jsonl", FEW)
-        assert everything(copy(tmp_path, hold_out=5)) == [TRAIN[:-5], FEW, TRAIN[-5:]]
+        config = copy(tmp_path, hold_out=5, hold_out_from="end")
+        assert everything(config) == [TRAIN[:-5], FEW, TRAIN[-5:]]
 
     def test_too_few_to_hold_out(self, tmp_path):
         json_lines(tmp_path / "train.jsonl", FEW)
@@ -126,6 +129,7 @@ class TestFiles:
         texts(tmp_path, "a", TRAIN)
         train = f"{tmp_path / 'a.en'},{tmp_path / 'a.de'}"
         config = DataConfig(source="files", train=train, limit=7, hold_out=1)
+        config = dataclasses.replace(config, hold_out_from="end", rules=1)
         assert everything(config) == [TRAIN[:7], [TRAIN[98]], [TRAIN[99]]]
 
     @pytest.mark.parametrize(
@@ -176,7 +180,8 @@ class TestDemo:
         texts(tmp_path, "train", TRAIN)
         (tmp_path / "train.align").write_text("0-0\n" * 98 + "1-1\n" * 2)
         for knobs, count in (({"hold_out": 1}, 98), ({"limit": 3}, 3)):
-            split = read_split(DataConfig(path=str(tmp_path), **knobs), "train")
+            config = DataConfig(path=str(tmp_path), hold_out_from="end", rules=1, **knobs)
+            split = read_split(config, "train")
             assert split.alignments == [[(0, 0)]] * count and len(split.source) == count
 
     def test_an_installed_package_has_none(self, tmp_path, monkeypatch):
@@ -203,7 +208,8 @@ def test_the_files_that_are_read_are_told(tmp_path, caplog):
     (tmp_path / "test.en").unlink()
     (tmp_path / "test.de").unlink()
     read_split(copy(tmp_path), "test")
-    assert caplog.messages == [said["train"]], "of which some is held out"
+    assert caplog.messages[0] == said["train"]
+    assert caplog.messages[1].startswith("held out 10 pairs for test, drawn from the 100 pairs of")
 
 
 def test_an_unknown_split(tmp_path):
@@ -223,8 +229,11 @@ def test_the_fingerprint_is_of_the_contents(tmp_path):
         fingerprint("c", train=[*TRAIN[:-1], ("x", "y")]),
         fingerprint("a", hold_out=2),
         fingerprint("a", limit=5),
+        fingerprint("a", hold_out_from="end"),
+        fingerprint("a", draw=2),
+        fingerprint("a", rules=1),
     ]
-    assert len({same, *changed}) == 4
+    assert len({same, *changed}) == 7
 
 
 class TestHub:
@@ -244,6 +253,7 @@ class TestHub:
 
     def test_pairs(self, hub):
         config = DataConfig(source="hub", hub="some/corpus", hub_subset="de-en", hold_out=2)
+        config = dataclasses.replace(config, hold_out_from="end")
         assert everything(config) == [TRAIN[:-2], FEW, TRAIN[-2:]]
 
     def test_other_languages(self, hub):
