@@ -1,7 +1,6 @@
 """The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by its contents' hash.
 
-The cache holds a folder for each learnt tokenizer and one for each encoded corpus. A folder is
-written beside its place and renamed into it, so one that is there is whole.
+The cache holds a folder for each learnt tokenizer and one for each encoded corpus.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +19,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nmt.config import DataConfig
-from nmt.data.cleaning import REASONS, clean
+from nmt.data.cache import ensure
+from nmt.data.cleaning import REASONS, clean, describe, warn_of_many
 from nmt.data.corpus import Corpus, Split, load_corpus
 from nmt.data.files import expanded
 from nmt.data.ids import Ids
@@ -31,8 +30,9 @@ from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2  # of the cache: raised when code changes what the same input gives
+FORMAT = 3  # of the cache: raised when code changes what the same input gives
 CHUNK = 10_000  # pairs encoded at a time
+CONTENTS = "contents.sha256"
 
 
 class Prepared(NamedTuple):
@@ -45,6 +45,7 @@ class Prepared(NamedTuple):
     validation: Split
     test: Split
     counts: dict[str, int]  # read = kept + the sum of all others, each a reason to drop
+    contents: str = ""  # a hash of the ids of `train`
 
 
 def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None) -> Prepared:
@@ -58,17 +59,14 @@ def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None)
     key = content_key(corpus.fingerprint, rules(config), config.max_pieces, *models(tokenizers))
     folder = expanded("data.cache", config.cache) / f"corpus-{key}"
     is_new = ensure(folder, lambda place: encode(corpus, config, tokenizers, place))
-    counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-    log.info("%s; ids %s %s", describe(counts), origin(is_new), folder)
-    return opened(folder, corpus, tokenizers, counts)
+    prepared = opened(folder, corpus, tokenizers)
+    log.info("%s; %s %s", describe(prepared.counts), origin(is_new), folder)
+    warn_of_many(prepared.counts)
+    return prepared
 
 
-def opened(
-    folder: Path, corpus: Corpus, tokenizers: Tokenizers, counts: dict[str, int]
-) -> Prepared:
-    # As datasets.Dataset.from_file maps it, without that package's two seconds of imports.
-    with pa.memory_map(str(folder / "train.arrow")) as file:
-        train = pa.ipc.open_stream(file).read_all()
+def opened(folder: Path, corpus: Corpus, tokenizers: Tokenizers) -> Prepared:
+    train = mapped(folder)
     return Prepared(
         tokenizers,
         train,
@@ -76,8 +74,15 @@ def opened(
         Ids(train, "target").lengths,
         corpus.validation,
         corpus.test,
-        counts,
+        counts=json.loads((folder / "counts.json").read_text(encoding="utf-8")),
+        contents=(folder / CONTENTS).read_text(encoding="utf-8").strip(),
     )
+
+
+def mapped(folder: Path) -> pa.Table:
+    # As datasets.Dataset.from_file maps it, without that package's two seconds of imports.
+    with pa.memory_map(str(folder / "train.arrow")) as file:
+        return pa.ipc.open_stream(file).read_all()
 
 
 def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
@@ -97,7 +102,7 @@ def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
 
 
 def encode(corpus: Corpus, config: DataConfig, tokenizers: Tokenizers, place: Path) -> None:
-    """Writes train.arrow and counts.json into a folder."""
+    """Writes train.arrow, counts.json and the hash of the ids into a folder."""
     import datasets
     from datasets.arrow_writer import ArrowWriter
 
@@ -114,6 +119,13 @@ def encode(corpus: Corpus, config: DataConfig, tokenizers: Tokenizers, place: Pa
         writer.finalize()
     whole = {name: counts[name] for name in ("read", "kept", *REASONS)}
     (place / "counts.json").write_text(json.dumps(whole), encoding="utf-8")
+    (place / CONTENTS).write_text(contents_of(mapped(place)) + "\n", encoding="utf-8")
+
+
+def contents_of(train: pa.Table) -> str:
+    """The same for the same ids, however they are divided into chunks."""
+    sides = (Ids(train, name).sha256() for name in ("source", "target"))
+    return hashlib.sha256(" ".join(sides).encode()).hexdigest()
 
 
 def cleaned(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
@@ -142,25 +154,6 @@ def encode_chunk(
     return {"source": [row[0] for row in rows], "target": [row[1] for row in rows]}
 
 
-def ensure(folder: Path, write: Callable[[Path], None]) -> bool:
-    """Fills `folder` by `write` if it is not there; says whether it did."""
-    if folder.is_dir():
-        return False
-    log.info("writing %s", folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as beside:
-            place = Path(beside) / "whole"
-            place.mkdir()
-            write(place)
-            if not folder.is_dir():  # another process may have been faster
-                place.rename(folder)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"data.cache: {folder} cannot be written: {reason}") from error
-    return True
-
-
 def content_key(*parts: object) -> str:
     """The same for the same parts, in every process."""
     return hashlib.sha256(repr((FORMAT, *parts)).encode()).hexdigest()[:20]
@@ -169,7 +162,7 @@ def content_key(*parts: object) -> str:
 def rules(config: DataConfig) -> tuple[object, ...]:
     """All that `clean` looks at besides the corpus."""
     sizes = (config.min_length, config.max_length, config.max_ratio)
-    return (*sizes, config.deduplicate, config.drop_leaks)
+    return (*sizes, config.deduplicate, config.drop_leaks, config.rules)
 
 
 def models(tokenizers: Tokenizers) -> list[str]:
@@ -178,12 +171,3 @@ def models(tokenizers: Tokenizers) -> list[str]:
 
 def origin(is_new: bool) -> str:
     return "written to" if is_new else "from the cache"
-
-
-def describe(counts: Mapping[str, int]) -> str:
-    """`29,000 pairs read, 28,980 kept; dropped: 14 duplicate, 6 leak`."""
-    dropped = [f"{counts[name]:,} {name}" for name in REASONS if counts.get(name)]
-    return (
-        f"{counts.get('read', 0):,} training pairs read, {counts.get('kept', 0):,} kept; "
-        f"dropped: {', '.join(dropped) or 'none'}"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import cast
 
 import numpy as np
@@ -25,6 +26,13 @@ class Ids:
         """(sentences,)"""
         parts = [np.diff(offsets) for offsets in self._offsets]
         return np.concatenate([np.empty(0, np.int32), *parts]).astype(np.int32)
+
+    def sha256(self) -> str:
+        """A hash of all ids and lengths."""
+        digest = hashlib.sha256(self.lengths.tobytes())
+        for values in self._values:
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
 
     def take(self, rows: NDArray[np.int64]) -> list[NDArray[np.int32]]:
         chunks = np.searchsorted(self._starts, rows, side="right") - 1

@@ -31,6 +31,7 @@ from nmt.compose import run_config, save_config
 from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
+from nmt.disk import flush
 from nmt.errors import UserError, require
 from nmt.evaluation.metrics import merit
 from nmt.models.seq2seq import Seq2Seq
@@ -40,7 +41,6 @@ from nmt.training.files import (
     checksums,
     clean_up,
     damage,
-    flush,
     must_write,
     write_folder,
     write_whole,

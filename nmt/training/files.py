@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from nmt.disk import flush
 from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -136,15 +137,6 @@ def check_inside(run: Path) -> None:
             kind = path.lstat().st_mode
             if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
                 raise UserError(f"{path} is neither a file nor a folder: remove it")
-
-
-def flush(path: Path) -> None:
-    """Returns once a file or the names in a folder are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -16,7 +16,8 @@ from nmt.data.encoded import Prepared, prepare
 from nmt.data.ids import Ids
 from nmt.errors import UserError
 
-HELD = Split(["A  held source"], ["ein gehaltenes Ziel"], None)
+LONG = ("a held source of some more words", "ein gehaltenes Ziel mit noch einigen weiteren Wörtern")
+HELD = Split(["A  held source", LONG[0]], ["ein gehaltenes Ziel", LONG[1]], None)
 NOTHING = Split([], [], None)
 
 
@@ -41,10 +42,15 @@ def reasons(pairs: list[tuple[str, str]], **knobs: object) -> tuple[list[int], d
         (("Hm", "das ist nun wirklich viel zu lang"), {}, "ratio"),
         (("a b", "das ist nun wirklich viel zu lang"), {}, None),
         (("this is a cat and a dog", "这是一只猫和一只狗"), {}, None),
-        (("a HELD source", "etwas anderes"), {}, "leak"),
-        (("something else", "Ein gehaltenes  Ziel"), {}, "leak"),
+        ((LONG[0].upper(), "etwas anderes"), {}, "leak"),
+        (("something else", LONG[1].replace(" ", "  ")), {}, "leak"),
+        (("a HELD source", "Ein gehaltenes  Ziel"), {}, "leak"),
+        (("a held source", "etwas anderes"), {}, None),
+        (("something else", "ein gehaltenes Ziel"), {}, None),
         (("ein gehaltenes Ziel", "A held source"), {}, None),
-        (("a held source", "etwas anderes"), {"drop_leaks": False}, None),
+        ((LONG[0], "etwas anderes"), {"drop_leaks": False}, None),
+        (("a HELD source", "etwas anderes"), {"rules": 1}, "leak"),
+        (("something else", "Ein gehaltenes  Ziel"), {"rules": 1}, "leak"),
     ],
 )
 def test_why_a_pair_is_dropped(pair, knobs, reason):
@@ -55,8 +61,10 @@ def test_why_a_pair_is_dropped(pair, knobs, reason):
 
 def test_the_first_of_duplicates_stays():
     pairs = [("a dog", "ein Hund"), ("A  dog", "ein hund"), ("a dog", "der Hund")]
-    assert reasons(pairs) == ([0, 2], {"read": 3, "duplicate": 1})
-    assert reasons(pairs, deduplicate=False) == ([0, 1, 2], {"read": 3})
+    assert reasons(pairs, rules=1) == ([0, 2], {"read": 3, "duplicate": 1})
+    assert reasons(pairs) == ([0, 1, 2], {"read": 3}), "US is not us"
+    assert reasons([*pairs, (" a dog", "ein  Hund")]) == ([0, 1, 2], {"read": 4, "duplicate": 1})
+    assert reasons(pairs * 2, deduplicate=False)[1] == {"read": 6}
 
 
 WORDS = st.text("ab \t", max_size=12)
@@ -85,7 +93,13 @@ def test_ids_are_those_of_the_tokenizer(make_config, pairs):
 
 
 def test_read_is_kept_plus_dropped(make_config, pairs):
-    bad = [("", "x"), pairs[0], ("one test", "x"), ("x", "x " * 300), ("x", "eins zwei " * 10)]
+    bad = [
+        ("", "x"),
+        pairs[0],
+        ("ONE test", "ein test"),
+        ("x", "x " * 300),
+        ("x", "eins zwei " * 10),
+    ]
     long = [("Hund " * 30, "Katze " * 30)]
     prepared = prepare(make_config([*pairs, *bad, *long], max_pieces=25), seed=1)
     counts = dict(prepared.counts)
@@ -99,7 +113,7 @@ def test_read_is_kept_plus_dropped(make_config, pairs):
 def test_the_cache_gives_the_same(make_config, tmp_path, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
     fresh = prepare(make_config(), seed=1)
-    assert "300 training pairs read, 300 kept; dropped: none; ids written to" in caplog.text
+    assert "300 of 300 training pairs kept; dropped none; written to" in caplog.text
     caplog.clear()
     monkeypatch.setattr("nmt.data.encoded.clean", None)  # not called again
     again = prepare(make_config(), seed=1)
@@ -141,7 +155,9 @@ def test_what_fails_leaves_nothing_behind(make_config, tmp_path, monkeypatch):
 
 
 def test_nothing_left(make_config):
-    with pytest.raises(UserError, match="no training pair is left: 1 .* read, 0 kept; .* 1 empty"):
+    with pytest.raises(
+        UserError, match="no training pair is left: 0 of 1 .* kept; dropped 1 empty"
+    ):
         prepare(make_config([("", "x")]), seed=1)
 
 
