@@ -205,7 +205,7 @@ def _items(prefix: str, section: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
             yield from _items(f"{prefix}{key}.", value)
 
 
-# Where the corpus is found may change while a run rests; that it is the same one is checked.
+# The corpus may be moved before a run is resumed; whether it is the same one is checked.
 MOVABLE = ("data.path", "data.train", "data.validation", "data.test", "data.cache")
 
 
@@ -223,7 +223,20 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
                 f"resume={run} keeps {section} as it was: {override!r} cannot be changed; only "
                 f"training.*, decoding.* and where the corpus is ({', '.join(MOVABLE)}) can"
             )
+    check_files(run, run_config(run).data.source, overrides)
     return run_config(run, overrides)
+
+
+def check_files(run: Path, source: str, overrides: Sequence[str]) -> None:
+    """Raises `UserError` for files where the run reads none: they would change nothing."""
+    for override in overrides:
+        is_file = override.lstrip("+").startswith(("data.train=", "data.validation=", "data.test="))
+        require(
+            source == "files" or not is_file,
+            f"resume={run} continues with the corpus of the run (data.source={source}), so "
+            f"{override!r} would have no effect; to train on other data, start a new run with "
+            f"init_from={run}",
+        )
 
 
 def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:

@@ -143,6 +143,25 @@ def test_what_a_resumed_run_cannot_change(run: Path, override: str) -> None:
     assert message.startswith(f"resume={run} keeps ") and f"{override!r} cannot be" in message
 
 
+@pytest.mark.parametrize(
+    "override", ["data.train=new.tsv", "+data.test=t.tsv", "data.validation=a"]
+)
+def test_files_have_no_effect_on_a_run_that_reads_none(run: Path, override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resumed_config(run, ["training.max_steps=9", override])
+    assert str(caught.value) == (
+        f"resume={run} continues with the corpus of the run (data.source=demo), so {override!r} "
+        f"would have no effect; to train on other data, start a new run with init_from={run}"
+    )
+
+
+def test_files_of_a_resumed_run_may_be_moved(tmp_path: Path) -> None:
+    data = DataConfig(source="files", train="old/a.tsv", test="old/t.tsv")
+    save_config(Config(data=data), tmp_path / "config.yaml")
+    moved = resumed_config(tmp_path, ["data.train=new/a.tsv", "data.path=here"]).data
+    assert (moved.train, moved.test, moved.path) == ("new/a.tsv", "old/t.tsv", "here")
+
+
 def test_a_resumed_run_that_is_not_there(tmp_path: Path) -> None:
     for read in (run_config, resumed_config):
         with pytest.raises(UserError, match="there is no run directory .*none"):

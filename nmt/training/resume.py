@@ -29,7 +29,7 @@ from nmt.training.checkpoint import (
 from nmt.training.files import must_write
 from nmt.training.progress import Progress
 from nmt.training.recovery import SLOWER, Diverged
-from nmt.training.state import State, corpus_key
+from nmt.training.state import State, changed_parts
 from nmt.training.weights import WEIGHTS, restore_model
 
 log = logging.getLogger(__name__)
@@ -82,9 +82,11 @@ def restored_state(
     """
     saved = load_training(checkpoint)
     check_settings(run, saved.get("config"), config)
+    changed = changed_parts(saved.get("corpus"), prepared)
     require(
-        saved.get("corpus") == corpus_key(prepared),
-        f"{run} cannot go on: the training pairs of its corpus are not those it has learnt from",
+        not changed,
+        f"cannot resume {run}: its {' and '.join(changed)} data have changed; to train on other "
+        f"data, start a new run with init_from={run}",
     )
     model = restore_model(config.model, vocabularies(prepared), checkpoint / WEIGHTS)
     state = State(config, model.to(device))

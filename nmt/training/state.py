@@ -61,8 +61,27 @@ def on(device: torch.device | str, update: Update) -> Update:
     return update._replace(sums=sums, gradient_norm=norm)
 
 
-def corpus_key(prepared: Prepared) -> str:
-    """Another one for a corpus that would give other batches."""
+def corpus_key(prepared: Prepared) -> dict[str, str]:
+    """What identifies the pairs that a run learns from, and those that choose its checkpoint."""
+    validation = repr((prepared.validation.source, prepared.validation.target))
+    return {
+        "training": prepared.contents,
+        "validation": hashlib.sha256(validation.encode("utf-8", "surrogatepass")).hexdigest(),
+    }
+
+
+def changed_parts(saved: object, prepared: Prepared) -> list[str]:
+    """Which of training and validation pairs are not those of `corpus_key` in a checkpoint.
+
+    Earlier versions of this program saved a hash of the lengths of the training pairs alone.
+    """
+    if isinstance(saved, str):
+        return [] if saved == lengths_key(prepared) else ["training"]
+    known = saved if isinstance(saved, dict) else {}
+    return [part for part, key in corpus_key(prepared).items() if known.get(part) != key]
+
+
+def lengths_key(prepared: Prepared) -> str:
     digest = hashlib.sha256(prepared.source_lengths.tobytes())
     digest.update(prepared.target_lengths.tobytes())
     return digest.hexdigest()

@@ -16,10 +16,18 @@ from lives import WEIGHTS, Weights, contents, resumed, same, weights
 from nmt.compose import load_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared
+from nmt.data.tokenizer import Tokenizers
 from nmt.errors import UserError
-from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run
+from nmt.training.checkpoint import (
+    checkpoints,
+    find_checkpoint,
+    load_run,
+    load_training,
+    save_checkpoint,
+)
 from nmt.training.files import CHECKSUMS
 from nmt.training.launch import train
+from nmt.training.state import corpus_key, lengths_key
 
 MakeConfig = Callable[..., Config]
 
@@ -164,9 +172,58 @@ def test_another_corpus_is_refused(make_config: MakeConfig, tmp_path: Path) -> N
     with pytest.raises(UserError) as caught:
         resumed(run, max_steps=12)
     assert str(caught.value) == (
-        f"{run} cannot go on: the training pairs of its corpus are not those it has learnt from"
+        f"cannot resume {run}: its training data have changed; to train on other data, start a "
+        f"new run with init_from={run}"
     )
     assert contents(run) == before
+
+
+@pytest.mark.parametrize("name, part", [("train", "training"), ("val", "validation")])
+def test_contents_are_compared_and_not_lengths(
+    make_config: MakeConfig, tmp_path: Path, name: str, part: str
+) -> None:
+    config = make_config()
+    moved = Path(shutil.copytree(str(config.data.path), tmp_path / "corpus"))
+    config.data = dataclasses.replace(config.data, path=str(moved))
+    config.training.max_steps = config.training.validate_every = 1
+    file = moved / f"{name}.de"
+    pairs = [("HUND", "BERG"), ("BERG", "HUND")]
+    for side, lines in zip(("en", "de"), zip(*pairs, strict=True), strict=True):
+        with (moved / f"{name}.{side}").open("a") as end:
+            end.write("".join(f"{line}\n" for line in lines))
+    with (moved / f"{name}.align").open("a") as end:
+        end.write("0-0\n0-0\n")
+    run = Path(train(config).run)
+    encode = Tokenizers.load(run).target.encode
+    assert len(encode("HUND")) == len(encode("BERG")) and encode("HUND") != encode("BERG")
+    *lines, last, second = file.read_text().splitlines()
+    file.write_text("".join(f"{line}\n" for line in (*lines, second, last)))
+    with pytest.raises(
+        UserError, match=f"cannot resume {run}: its {part} data have changed; .*ini"
+    ):
+        resumed(run, max_steps=2)
+    file.write_text("".join(f"{line}\n" for line in (*lines, last, second)))
+    elsewhere = Path(shutil.copytree(moved, tmp_path / "elsewhere"))
+    shutil.rmtree(moved)
+    settings = load_config(run / "config.yaml", [f"data.path={elsewhere}"])
+    settings.training.max_steps, settings.resume = 2, str(run)
+    assert train(settings).steps == 2
+
+
+def test_a_run_of_an_earlier_version_is_recognised_by_lengths(
+    run: Path, prepared: Prepared
+) -> None:
+    for step in ("00000004", "00000008"):
+        saved = load_training(run / "checkpoints" / step)
+        saved["corpus"] = lengths_key(prepared)
+        model = load_run(run, checkpoint="last", device="cpu").model
+        save_checkpoint(run, step, model, saved)
+    resumed(run, max_steps=9)
+    assert load_training(run / "checkpoints" / "00000009")["corpus"] == corpus_key(prepared)
+    saved["corpus"] = "0" * 64
+    save_checkpoint(run, "00000009", model, saved)
+    with pytest.raises(UserError, match="its training data have changed"):
+        resumed(run, max_steps=10)
 
 
 def test_what_a_dead_save_left_is_removed(run: Path, prepared: Prepared) -> None:
