@@ -172,7 +172,7 @@ def test_impossible_combinations(tmp_path: Path, values: dict[str, int], message
         ("name: transformer", "name: [", "is not a config this program wrote"),
         ("model:", "modell:", "is not a config this program wrote: it has no section 'model'"),
         ("runs: runs", "runs: ???", "runs must have a value, but is '???'"),
-        ("seed: 1\n", "seed: 1\n  seed: 2\n", " line 48: training.seed is there twice; keep one"),
+        ("seed: 1\n", "seed: 1\n  seed: 2\n", ": training.seed is there twice; keep one"),
         ("model:", "runs: here\nmodel:", " line 4: runs is there twice; keep one of them"),
         ("runs: runs", '"a\\n": 1\n"a\\n": 2', " line 3: 'a\\n' is there twice; keep one of them"),
         ("runs: runs", "runs: ${oc.env:HOME}", "it has an interpolation, ${...}"),

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nmt.config import DataConfig
+from nmt.data.cleaning import describe
 from nmt.data.keys import folded, pair_digest, rank
 from nmt.data.lengths import Check
 from nmt.data.readers import Pair
@@ -70,11 +71,13 @@ def hold_out(
         return rows, {}
     if config.hold_out_from == "end":
         return hold_out_end(rows, missing, config.hold_out, name)
-    candidates, total = draw_candidates(rows, 10 * config.hold_out, config.draw, check)
+    candidates, counts = draw_candidates(rows, 10 * config.hold_out, config.draw, check)
+    total = f"{counts['read']:,}"
+    require(bool(candidates), f"{name}: no training pair is left: {describe(counts)}")
     size = min(config.hold_out, len(candidates) // 10)
     require(
         size > 0,
-        f"{name}: {total:,} sentence pairs are too few to hold out a tenth of them for "
+        f"{name}: {total} sentence pairs are too few to hold out a tenth of them for "
         f"{' and '.join(missing)}: {len(candidates)} different source sentences are clean, and at "
         "least 10 are needed",
     )
@@ -84,7 +87,7 @@ def hold_out(
         split: [candidate.row for candidate in chosen[index :: len(missing)]]
         for index, split in enumerate(missing)
     }
-    log.info("%s, drawn from the %s pairs of %s", told(held), f"{total:,}", name)
+    log.info("%s, drawn from the %s pairs of %s", told(held), total, name)
     taken = {candidate.rank: candidate.row.number for candidate in chosen}
     return without(rows, taken, config.draw), held
 
@@ -96,18 +99,21 @@ def told(held: Held) -> str:
     return f"held out {len(some):,} pairs for {first}{rest}"
 
 
-def draw_candidates(rows: Rows, most: int, seed: int, check: Check) -> tuple[list[Candidate], int]:
-    """At most `most` source sentences, those of lowest rank, and the number of pairs read."""
+def draw_candidates(
+    rows: Rows, most: int, seed: int, check: Check
+) -> tuple[list[Candidate], Counter[str]]:
+    """At most `most` source sentences, those of lowest rank, and what was read and unfit."""
     found: dict[int, Candidate] = {}
     highest: list[int] = []  # a heap of the negative ranks in `found`
-    total = 0
-    for row in rows(Counter()):
-        total += 1
+    counts: Counter[str] = Counter()
+    for row in rows(counts):
+        counts["read"] += 1
         place = source_rank(row.pair, seed)
         if len(found) == most and place > -highest[0]:
             continue
         reason = check(row.pair)
         if reason not in (None, "leak"):
+            counts[str(reason)] += 1
             continue
         candidate = Candidate(place, pair_digest(row.pair), row, is_leak=reason is not None)
         if place in found:
@@ -117,7 +123,7 @@ def draw_candidates(rows: Rows, most: int, seed: int, check: Check) -> tuple[lis
         heapq.heappush(highest, -place)
         if len(found) > most:
             del found[-heapq.heappop(highest)]
-    return sorted(found.values(), key=lambda candidate: candidate.order), total
+    return sorted(found.values(), key=lambda candidate: candidate.order), counts
 
 
 def source_rank(pair: Pair, seed: int) -> int:

@@ -47,7 +47,7 @@ def written(beside: Path, files: Files) -> Iterator[Path]:
 
 
 def config_of(folder: Path) -> DataConfig:
-    return DataConfig(path=str(folder), hub_subset=SUBSET, hold_out=2)
+    return DataConfig(path=str(folder), hub_subset=SUBSET, hold_out=2, hold_out_from="end")
 
 
 def pairs_in(split: Split) -> list[Pair]:

@@ -38,7 +38,7 @@ class TestFolders:
         for number in range(2):
             self.shard(tmp_path, f"train-0000{number}-of-00002-1a2b{number}.parquet")
         self.shard(tmp_path, "train-extra-00000-of-00009.parquet")
-        corpus = load_corpus(DataConfig(path=str(tmp_path)))
+        corpus = load_corpus(DataConfig(path=str(tmp_path), hold_out_from="end"))
         assert len(list(corpus.train(Counter()))) + 2 * len(corpus.test.source) == 100
 
     def test_a_script_is_not_run(self, tmp_path):
@@ -62,7 +62,7 @@ class TestFolders:
         with pytest.raises(UserError, match="holds no training pairs"):
             load_corpus(DataConfig(path=str(folder)))
         (folder / "train.tsv").symlink_to("../real.tsv")
-        corpus = load_corpus(DataConfig(path=str(folder)))
+        corpus = load_corpus(DataConfig(path=str(folder), hold_out_from="end"))
         assert len(list(corpus.train(Counter()))) == 24
 
     @pytest.mark.parametrize("value", ["~nobody-of-this-name", "x" * 5000, "a\0b", "\ud800"])
