@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from nmt.config import DataConfig
 from nmt.data.keys import digest, folded, pair_digest
-from nmt.data.lengths import FEW_WORDS, Check, badly_sized, words
+from nmt.data.lengths import FEW_WORDS, SAMPLE, Check, badly_sized, words
 from nmt.data.readers import Pair
 from nmt.data.splits import Corpus, Split
 
@@ -41,9 +42,11 @@ def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[
 
     Counts `read` and the reason of each pair that is dropped; what comes out is not counted here.
     """
-    sized = badly_sized(config, corpus.train(Counter()))
-    checks = (sized, leaked((corpus.validation, corpus.test), config), repeated(config))
-    for pair in corpus.train(counts):
+    pairs = corpus.train(counts)
+    first = list(islice(pairs, SAMPLE))
+    held = corpus.validation, corpus.test
+    checks = (badly_sized(config, first), leaked(held, config), repeated(config))
+    for pair in chain(first, pairs):
         counts["read"] += 1
         reason = first_reason(pair, checks)
         if reason is None:
