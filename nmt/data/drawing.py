@@ -88,8 +88,8 @@ def hold_out(
         for index, split in enumerate(missing)
     }
     log.info("%s, drawn from the %s pairs of %s", told(held), total, name)
-    taken = {candidate.rank: candidate.row.number for candidate in chosen}
-    return without(rows, taken, config.draw), held
+    taken = {folded(candidate.row.pair[0]): candidate.row.number for candidate in chosen}
+    return without(rows, taken), held
 
 
 def told(held: Held) -> str:
@@ -108,7 +108,7 @@ def draw_candidates(
     counts: Counter[str] = Counter()
     for row in rows(counts):
         counts["read"] += 1
-        place = source_rank(row.pair, seed)
+        place = rank(folded(row.pair[0]), "hold_out", seed)
         if len(found) == most and place > -highest[0]:
             continue
         reason = check(row.pair)
@@ -126,19 +126,15 @@ def draw_candidates(
     return sorted(found.values(), key=lambda candidate: candidate.order), counts
 
 
-def source_rank(pair: Pair, seed: int) -> int:
-    return rank(folded(pair[0]), "hold_out", seed)
-
-
-def without(rows: Rows, taken: dict[int, int], seed: int) -> Rows:
+def without(rows: Rows, taken: dict[str, int]) -> Rows:
     """The rows that are not held out. Other pairs of a source that is held out count as leaks.
 
-    `taken` maps the ranks of the sources that are held out to the numbers of their rows.
+    `taken` maps the sources that are held out, folded, to the numbers of their rows.
     """
 
     def read(counts: Counter[str]) -> Iterator[Row]:
         for row in rows(counts):
-            number = taken.get(source_rank(row.pair, seed))
+            number = taken.get(folded(row.pair[0]))
             if number is None:
                 yield row
             elif number != row.number:
