@@ -22,6 +22,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from nmt.config import BEFORE, MODELS, Config, ModelConfig
 from nmt.errors import UserError, one_of, printable, require, suggestion
+from nmt.overrides import path_override
 from nmt.plain_yaml import read_sections
 
 
@@ -119,7 +120,7 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
         f"such as {next((option for option in options if not option.endswith('.name')), key)}",
     )
     try:
-        given = OmegaConf.from_dotlist([override])
+        given = _given(override)
         for found, value in _items("", cast(dict[Any, Any], OmegaConf.to_container(given))):
             for mistake in flaws(found, value):
                 raise UserError(mistake)
@@ -132,6 +133,16 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
         raise UserError(
             f"{override!r} has a value that cannot be read: put it in quotes"
         ) from error
+
+
+def _given(override: str) -> DictConfig:
+    """The tree of one override; a path is taken as it is."""
+    path = path_override(override)
+    if path is None:
+        return OmegaConf.from_dotlist([override])
+    tree = OmegaConf.create()
+    OmegaConf.update(tree, *path)
+    return tree
 
 
 # The type a value should be: omegaconf's word and ours. It may name the type that the value is

@@ -142,10 +142,13 @@ class DataConfig:
     path: str | None = None  # a local copy of the corpus: a folder
     hub: str | None = None  # the dataset's name on the Hugging Face hub
     hub_subset: str | None = None
-    # files: two aligned text files joined by a comma, or one .tsv, .jsonl or .tmx; .gz and .xz too
+    # your own files: a.en,a.de or the prefix a of both; or one .tsv, .csv, .txt (tabs or Anki),
+    # .jsonl, .json, .parquet, .tmx or .zip; also packed as .gz, .xz, .bz2 or .zst
     train: str | None = None
     validation: str | None = None
     test: str | None = None
+    # source and target in a table or in JSON: names or numbers such as [2,3]; null: recognised
+    columns: str | None = None
     # without validation or test: hold out this many pairs of train for each, at most a tenth of it
     hold_out: int = 1000
     hold_out_from: str = "random"  # random: drawn from clean pairs; end: the last pairs of train

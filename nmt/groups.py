@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nmt.compose import explain, to_config
 from nmt.config import MODELS, Config, DataConfig, DecodingConfig, TrainingConfig
 from nmt.errors import UserError, suggestion
+from nmt.overrides import names_group, quoted_paths
 
 
 def register_schema() -> None:
@@ -35,11 +37,27 @@ def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
     from hydra import compose, initialize_config_dir
 
     register_schema()
+    given = quoted_paths(overrides)
     with (
         composition_error(),
         initialize_config_dir(str(folder.resolve()), version_base="1.3"),
     ):
-        return to_config(compose("train", overrides=list(overrides)))
+        return with_files(to_config(compose("train", overrides=given)), given)
+
+
+def with_files(config: Config, overrides: Sequence[str]) -> Config:
+    """The config, with `data=files` if the overrides name files and no group of `data`.
+
+    A file that is given decides over a corpus that the user has not named. Needs a Hydra that is
+    initialized.
+    """
+    from hydra import compose
+
+    files = (config.data.train, config.data.validation, config.data.test)
+    reads_files = config.data.source == "files" or files == (None, None, None)
+    if reads_files or names_group(overrides, "data"):
+        return config
+    return to_config(compose("train", overrides=[*overrides, "data=files"]))
 
 
 @contextmanager
@@ -53,10 +71,12 @@ def composition_error() -> Iterator[None]:
         raise UserError(_unknown_choice(error.missing_cfg_file, error.options)) from error
     except OverrideParseException as error:
         raise UserError(
-            f"{error.override!r} is not of the form section.key=value, or has a value to be put in "
-            "quotes, such as 'data.path=\"a, b\"'"
+            f"{error.override!r} is not of the form section.key=value, or its value needs to be "
+            "quoted twice, such as \"name='a, b'\""
         ) from error
     except HydraException as error:
+        if told := _ambiguous(str(error)):
+            raise UserError(told) from error
         cause = error.__cause__
         raise UserError(
             explain(cause if isinstance(cause, OmegaConfBaseException) else error)
@@ -71,6 +91,24 @@ def composition_error() -> Iterator[None]:
         if reason.startswith("Config group override") or isinstance(error, TypeError):
             reason = "a group such as model needs the name of one of its choices"
         raise UserError(f"the overrides cannot be read: {reason}") from error
+
+
+def _ambiguous(message: str) -> str | None:
+    """One sentence for Hydra's `Ambiguous value for argument 'k=a,b'` and its list of advice."""
+    match = re.match(r"Ambiguous value for argument '(.*)'$", message.partition("\n")[0])
+    if match is None:
+        return None
+    key, _, value = match[1].partition("=")
+    if "." not in key:  # a group, of which a run takes one choice
+        return f"{match[1]} names several choices: add -m to run once per choice"
+    if re.fullmatch(r"-?\d+,\d+", value):
+        point = f", or write {value.replace(',', '.')} if the comma is a decimal point"
+    else:
+        point = ""
+    return (
+        f"{match[1]} is a list of values: quote it twice (\"{key}='{value}'\") if it is one value, "
+        f"or add -m to run once per value{point}"
+    )
 
 
 def raised_in(error: Exception, packages: tuple[str, ...]) -> bool:

@@ -35,12 +35,13 @@ def start(tree: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from nmt.compose import resumed_config, to_config
+    from nmt.groups import with_files
     from nmt.training.files import check_inside
 
+    given = HydraConfig.get().overrides.task
     if tree.resume is None:
-        config = to_config(tree)
+        config = with_files(to_config(tree), given)
     else:
-        given = HydraConfig.get().overrides.task
         changed = [override for override in given if not override.startswith("resume=")]
         check_inside(Path(tree.resume))
         config = resumed_config(Path(tree.resume), changed)
@@ -66,7 +67,9 @@ def main() -> None:
     import hydra  # not before the program has perhaps started again
 
     from nmt.groups import composition_error, register_schema
+    from nmt.overrides import quoted_paths
 
+    sys.argv[1:] = quoted_paths(sys.argv[1:])
     # Hydra then lets exceptions through, and they are told in one line.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     start_logging()

@@ -24,6 +24,7 @@ class Reason(NamedTuple):
 
 # Why a pair is dropped; `pieces` is known after tokenization.
 REASONS = {
+    "damaged": Reason("damaged"),
     "language": Reason(
         "without text in both languages", "data.source_language and target_language"
     ),

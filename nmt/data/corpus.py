@@ -114,7 +114,7 @@ def fingerprint(origins: Origins, config: DataConfig) -> str:
     """A hash of the bytes of all splits and of how they are taken apart."""
     whole = hashlib.sha256()
     whole.update(repr((config.limit, config.hold_out, config.source_language)).encode())
-    whole.update(repr(config.target_language).encode())
+    whole.update(repr((config.target_language, config.columns)).encode())
     whole.update(repr((config.hold_out_from, config.draw, config.rules)).encode())
     for name, origin in origins.items():
         whole.update(f"{name} {origin.fingerprint}".encode())

@@ -1,17 +1,20 @@
-"""The bytes and lines of files, unpacked where their name ends in .gz or .xz, in bounded memory."""
+"""The bytes and lines of files, packed or in a zip archive or not, in bounded memory."""
 
 from __future__ import annotations
 
+import bz2
+import codecs
 import gzip
 import lzma
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import IO, cast
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple, cast
 
-from nmt.errors import UserError
+from nmt.errors import UserError, require
 
 BLOCK = 1 << 16
 # What is longer is no sentence, line of JSON or tag but a damaged or a hostile file, such as ten
@@ -20,6 +23,28 @@ LONGEST = 1 << 24
 LONGEST_TOLD = f"longer than {LONGEST >> 20} MB"
 # Unpacking .xz takes as much memory as the file asks for; what `xz -9` writes asks for less.
 XZ_MEMORY = 1 << 28
+PACKED = (".gz", ".xz", ".bz2", ".zst")
+MEMBERS = 100_000  # of a zip archive; a corpus has a few
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+TO_UTF_8 = "save it as UTF-8, as editors and spreadsheets offer in 'Save as'"
+
+
+class Member(NamedTuple):
+    """A file in a zip archive."""
+
+    archive: Path
+    path: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    def __str__(self) -> str:
+        return f"{self.archive}: {self.path if self.path.isprintable() else ascii(self.path)}"
+
+
+File = Path | Member
 
 
 def expanded(key: str, value: str) -> Path:
@@ -30,71 +55,219 @@ def expanded(key: str, value: str) -> Path:
         raise UserError(f"{key}: the home directory of {value!r} is not known") from error
 
 
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 text file, broken at \\n alone, without their ends and without a BOM.
+def packed_suffix(file: File) -> str:
+    """`.gz` of `a.tsv.gz`, nothing of `a.tsv`."""
+    suffix = PurePosixPath(file.name).suffix.lower()
+    return suffix if suffix in PACKED else ""
 
-    Raises `UserError` for a line longer than `LONGEST`.
+
+def plain_suffix(file: File) -> str:
+    """`.tsv` of both `a.tsv` and `a.tsv.gz`."""
+    name = file.name.lower().removesuffix(packed_suffix(file))
+    return PurePosixPath(name).suffix
+
+
+def read_lines(file: File) -> Iterator[str]:
+    """The lines of a text file, broken at \\n alone, without their ends and without a BOM.
+
+    It should be UTF-8, or UTF-16 with a BOM. Raises `UserError` for a line longer than `LONGEST`.
     """
-    for number, raw in enumerate(byte_lines(path), start=1):
-        if number == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
+    for number, raw in enumerate(byte_lines(file), start=1):
         try:
             yield raw.decode("utf-8").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise UserError(
-                f"{path} line {number} is not UTF-8 text (byte {error.start + 1} of the line is "
-                f"0x{raw[error.start]:02x}); convert the file, for example with iconv"
+                f"{file} line {number} is not UTF-8 text (byte {error.start + 1} of the line is "
+                f"0x{raw[error.start]:02x}); {TO_UTF_8}"
             ) from error
 
 
-def byte_lines(path: Path) -> Iterator[bytes]:
+def byte_lines(file: File) -> Iterator[bytes]:
     number, rest = 0, b""
-    for block in byte_blocks(path):
+    for block in utf8_blocks(file):
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
         number += len(lines)
         if len(rest) > LONGEST:
-            raise UserError(f"{path} line {number + 1} is {LONGEST_TOLD}")
+            raise UserError(f"{file} line {number + 1} is {LONGEST_TOLD}")
     if rest:
         yield rest
 
 
-def byte_blocks(path: Path) -> Iterator[bytes]:
-    """The contents of a file, unpacked if its name ends in .gz or .xz, in blocks of any size."""
-    with open_bytes(path) as file:
-        unpack = unpacked_xz if path.suffix == ".xz" else blocks_of
-        try:
-            yield from unpack(file)
-        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            raise UserError(f"{path} is damaged or not a {path.suffix} file: {error}") from error
+def utf8_blocks(file: File) -> Iterator[bytes]:
+    """The contents without a BOM, in UTF-8 where one says that they are in UTF-16 or UTF-32."""
+    blocks = byte_blocks(file)
+    first = b""
+    for block in blocks:
+        first += block
+        if len(first) >= len(UTF_32[0]):
+            break
+    if first.startswith((*UTF_32, *UTF_16)):
+        yield from recoded(chain([first], blocks), file)
+        return
+    yield first.removeprefix(codecs.BOM_UTF8)
+    yield from blocks
 
 
-def open_bytes(path: Path) -> IO[bytes]:
+def recoded(blocks: Iterator[bytes], file: File) -> Iterator[bytes]:
+    """UTF-8 of UTF-16 or UTF-32 that begins with a BOM."""
+    first = next(blocks)
+    name = "utf-32" if first.startswith(UTF_32) else "utf-16"
+    decoder = codecs.getincrementaldecoder(name)()
     try:
-        return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+        for block in chain([first], blocks):
+            yield decoder.decode(block).encode("utf-8", "surrogatepass")
+        yield decoder.decode(b"", True).encode("utf-8", "surrogatepass")
+    except UnicodeError as error:
+        raise UserError(
+            f"{file} begins like {name.upper()} text but is damaged or cut off; {TO_UTF_8}"
+        ) from error
+
+
+def byte_blocks(file: File) -> Iterator[bytes]:
+    """The contents of a file, unpacked if its name ends in one of `PACKED`, in blocks of any size.
+
+    A zip archive stands for the one file in it.
+    """
+    if isinstance(file, Path) and file.suffix.lower() == ".zip":
+        inside = members(file)
+        require(len(inside) == 1, f"{file} should hold one file, but holds {len(inside)}")
+        file = inside[0]
+    suffix = packed_suffix(file)
+    with open_bytes(file) as stream:
+        try:
+            yield from UNPACK.get(suffix, blocks_of)(stream)
+        except MemoryLimit as error:
+            raise UserError(
+                f"{file} needs more than {XZ_MEMORY >> 20} MB of memory to unpack; pack it again "
+                "with an ordinary level such as xz -6"
+            ) from error
+        except UNREADABLE as error:
+            raise UserError(
+                f"{file} is damaged, cut off or not a {suffix or '.zip'} file; get it again"
+                if suffix or isinstance(file, Member)
+                else f"{file} cannot be read: {getattr(error, 'strerror', None) or error}"
+            ) from error
+
+
+class MemoryLimit(Exception):
+    """An .xz file asks for more than `XZ_MEMORY`."""
+
+
+UNREADABLE = (EOFError, zlib.error, lzma.LZMAError, OSError, zipfile.BadZipFile, ValueError)
+# What zipfile raises for archives that are damaged or of a kind that it does not read.
+BAD_ZIP = (*UNREADABLE, NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError)
+
+
+def open_bytes(file: File) -> IO[bytes]:
+    try:
+        if isinstance(file, Member):
+            return open_member(file)
+        return file.open("rb")
     except FileNotFoundError as error:
-        raise UserError(f"there is no file {path}") from error
+        raise UserError(f"there is no file {file}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read: {reason}") from error
+        raise UserError(f"{file} cannot be read: {reason}") from error
 
 
-def blocks_of(file: IO[bytes]) -> Iterator[bytes]:
-    return iter(partial(file.read, BLOCK), b"")
+def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
+    return iter(partial(stream.read, BLOCK), b"")
 
 
-def unpacked_xz(file: IO[bytes]) -> Iterator[bytes]:
-    """All the streams of an .xz file, one after the other, zeros between them passed over.
+def unpacked_gz(stream: IO[bytes]) -> Iterator[bytes]:
+    return blocks_of(cast(IO[bytes], gzip.open(stream)))
+
+
+def unpacked_zst(stream: IO[bytes]) -> Iterator[bytes]:
+    import pyarrow as pa
+
+    with pa.CompressedInputStream(stream, "zstd") as unpacked:
+        yield from blocks_of(unpacked)
+
+
+def unpacked_xz(stream: IO[bytes]) -> Iterator[bytes]:
+    new = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+    try:
+        yield from unpacked(stream, new)
+    except lzma.LZMAError as error:
+        raise (MemoryLimit if "limit" in str(error) else lzma.LZMAError) from error
+
+
+def unpacked_bz2(stream: IO[bytes]) -> Iterator[bytes]:
+    return unpacked(stream, bz2.BZ2Decompressor)
+
+
+def unpacked(
+    stream: IO[bytes], new: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
+) -> Iterator[bytes]:
+    """All the streams of an .xz or .bz2 file, one after the other, zeros between them passed over.
 
     `lzma.open` ends without a word at the first that it cannot read.
     """
-    packed = file.read(BLOCK)
+    packed = stream.read(BLOCK)
     while packed:
-        stream = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-        while not stream.eof:
-            if not packed and stream.needs_input:
+        unpacker = new()
+        while not unpacker.eof:
+            if not packed and unpacker.needs_input:
                 raise EOFError("its last stream is cut off")
-            yield stream.decompress(packed, BLOCK)
-            packed = file.read(BLOCK) if stream.needs_input and not stream.eof else b""
-        rest = (block.lstrip(b"\0") for block in chain([stream.unused_data], blocks_of(file)))
+            yield unpacker.decompress(packed, BLOCK)
+            packed = stream.read(BLOCK) if unpacker.needs_input and not unpacker.eof else b""
+        rest = (block.lstrip(b"\0") for block in chain([unpacker.unused_data], blocks_of(stream)))
         packed = next(filter(None, rest), b"")
+
+
+UNPACK: dict[str, Callable[[IO[bytes]], Iterator[bytes]]] = {
+    ".gz": unpacked_gz,
+    ".xz": unpacked_xz,
+    ".bz2": unpacked_bz2,
+    ".zst": unpacked_zst,
+}
+
+
+# --- Zip archives ---
+
+BESIDE = ("readme", "license", "licence", "copying", "copyright")
+NO_TEXT = (".xml", ".ids", ".md", ".html", ".pdf", ".dtd", ".xsd", ".scores")
+
+
+def members(archive: Path) -> list[Member]:
+    """The files in a zip archive, without what only describes them, such as a README."""
+    with open_zip(archive) as zipped:
+        names = [info.filename for info in zipped.infolist() if not info.is_dir()]
+    require(len(names) <= MEMBERS, f"{archive} holds {len(names):,} files: that is no corpus")
+    found = [Member(archive, name) for name in names]
+    return [member for member in found if not describes(member)]
+
+
+def describes(member: Member) -> bool:
+    name = member.name.lower()
+    hidden = name.startswith(".") or member.path.startswith("__MACOSX/")
+    return hidden or name.startswith(BESIDE) or PurePosixPath(name).suffix in NO_TEXT
+
+
+def open_zip(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no file {archive}") from error
+    except BAD_ZIP as error:
+        raise UserError(
+            f"{archive} is damaged, cut off or not a .zip file; get it again"
+        ) from error
+
+
+def open_member(member: Member) -> IO[bytes]:
+    """Only the two usual ways of packing: others take as much memory as the archive asks for."""
+    with open_zip(member.archive) as zipped:
+        try:
+            info = zipped.getinfo(member.path)
+            locked = bool(info.flag_bits & 1)
+            usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            require(not locked, f"{member} is protected by a password: unpack it first")
+            require(usual, f"{member} is packed in an unusual way: unpack it first")
+            return zipped.open(info)
+        except BAD_ZIP as error:
+            raise UserError(
+                f"{member.archive} is damaged, cut off or not a .zip file; get it again"
+            ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,9 +15,19 @@ from typing import Any, NamedTuple
 
 from nmt.config import DataConfig
 from nmt.data.alignments import alignment_file
-from nmt.data.files import expanded
-from nmt.data.readers import Languages, Pair, listed, on_one_line, read_pairs, row_pair
+from nmt.data.files import PACKED, expanded
+from nmt.data.readers import (
+    Languages,
+    Pair,
+    check_order,
+    listed,
+    on_one_line,
+    read_pairs,
+    row_pair,
+)
 from nmt.errors import UserError, require
+
+log = logging.getLogger(__name__)
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
 # How the splits are called in a folder; `test_2016_flickr` is the test set of Multi30k.
@@ -24,7 +36,8 @@ NAMES = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "test_2016_flickr"),
 }
-PACKED = ("", ".gz", ".xz")
+ENDS = ("", *PACKED)
+FORMATS = (".jsonl", ".json", ".tsv", ".csv", ".tmx", ".parquet")
 LAYOUT = (
     "a folder with train.{source} and train.{target}, train.jsonl, train.tsv or "
     "train-*.parquet, and the same for validation and test"
@@ -46,6 +59,7 @@ class Origin(NamedTuple):
 
 def find_origins(config: DataConfig) -> dict[str, Origin]:
     """The splits that exist, by name; train is always among them."""
+    check_source(config)
     if config.source == "files":
         return files_origins(config)
     if config.path is not None:
@@ -64,41 +78,117 @@ def languages(config: DataConfig) -> Languages:
     return Languages(config.source_language, config.target_language)
 
 
+def columns(config: DataConfig) -> tuple[str, ...]:
+    """The two that data.columns names; none if it is not set."""
+    if config.columns is None:
+        return ()
+    names = tuple(name for name in split_list(config.columns) if name)
+    require(
+        len(names) == 2 and names[0] != names[1],
+        "data.columns must name two columns, the source and the target, such as [1,2] or en,de, "
+        f"but is {config.columns!r}",
+    )
+    return names
+
+
+def check_source(config: DataConfig) -> None:
+    """Raises `UserError` where files are named and would not be read."""
+    files = {"train": config.train, "validation": config.validation, "test": config.test}
+    for split, value in files.items():
+        require(
+            value is None or config.source == "files",
+            f"data.{split}={value} contradicts data={config.name}, which has a corpus of its own "
+            f"(data.source={config.source}): use data=files, or leave out data.{split}",
+        )
+
+
 def files_origins(config: DataConfig) -> dict[str, Origin]:
     """The files that data.train, data.validation and data.test name."""
     require(
         config.train is not None,
         "data.train must name the training pairs: two text files joined by a comma, "
-        "or one .tsv, .jsonl or .tmx",
+        "or one .tsv, .csv, .jsonl, .tmx or the like",
     )
     folder = expanded("data.path", config.path or "")
     named = {"train": config.train, "validation": config.validation, "test": config.test}
     origins = {}
     for split, value in named.items():
         if value is not None:
-            paths = _named_paths(f"data.{split}", value, folder)
-            origins[split] = file_origin([paths], languages(config))
+            paths = _named_paths(f"data.{split}", value, folder, languages(config))
+            origins[split] = file_origin([paths], languages(config), columns(config))
     return origins
 
 
-def _named_paths(key: str, value: str, folder: Path) -> tuple[Path, ...]:
+def _named_paths(key: str, value: str, folder: Path, sides: Languages) -> tuple[Path, ...]:
+    """One file, two, or the two that begin with a prefix and end in the languages."""
     whole = folder / expanded(key, value)
-    paths: tuple[Path, ...] = (whole,)
-    if "," in value and not isfile(whole):
-        paths = tuple(folder / expanded(key, part.strip()) for part in value.split(","))
-    require(len(paths) <= 2, f"{key} must be one file or two joined by a comma, but is {value!r}")
+    if isfile(whole):
+        return (whole,)
+    paths = tuple(folder / expanded(key, part) for part in split_list(value))
+    require(
+        len(paths) in (1, 2), f"{key} must be one file or two joined by a comma, but is {value!r}"
+    )
+    if len(paths) == 1:
+        paths = with_prefix(paths[0], sides) or paths
     for path in paths:
-        require(isfile(path), f"{key}: there is no file {path}")
+        require(isfile(path), f"{key}: {_missing(path, paths, sides, folder)}")
+    if len(paths) == 2:
+        check_order(key, [path.name for path in paths], sides)
     return paths
 
 
+def with_prefix(prefix: Path, sides: Languages) -> tuple[Path, ...]:
+    """`train.en` and `train.de` of `train`, also packed; nothing where they are not there."""
+    for end in ENDS:
+        paths = tuple(prefix.with_name(f"{prefix.name}.{side}{end}") for side in sides)
+        if prefix.name and any(map(isfile, paths)):
+            return paths
+    return ()
+
+
+def _missing(path: Path, paths: tuple[Path, ...], sides: Languages, folder: Path) -> str:
+    """`there is no file a.tsv, nor a.tsv.en and a.tsv.de`, and where it was looked for."""
+    prefix = f", nor {path.name}.{sides.source} and {path.name}.{sides.target}"
+    told = f"there is no file {path}" + (prefix if len(paths) == 1 and not path.suffix else "")
+    if path.is_absolute():
+        return told
+    start = "" if str(folder) == "." else " (data.path is relative as well)"
+    return f"{told} in {Path.cwd()}, where relative paths start{start}"
+
+
+def split_list(value: str) -> list[str]:
+    """The parts of `a,b`, `[a,b]` or `["a, b","c"]`."""
+    text = value.strip()
+    text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
+    except csv.Error:
+        parts = text.split(",")
+    return [_unquoted(part.strip()) for part in parts]
+
+
+def _unquoted(part: str) -> str:
+    return part[1:-1] if len(part) > 1 and part[0] == part[-1] == "'" else part
+
+
 def file_origin(
-    parts: list[tuple[Path, ...]], sides: Languages, alignments: Path | None = None
+    parts: list[tuple[Path, ...]],
+    sides: Languages,
+    columns: tuple[str, ...] = (),
+    alignments: Path | None = None,
 ) -> Origin:
     """The pairs of one or more files (or twos of aligned files), one after the other."""
+    told: set[str] = set()  # as each reading finds out the same
+
+    def note(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            log.info("%s", text)
 
     def read(counts: Counter[str]) -> Iterator[Pair]:
-        return chain.from_iterable(read_pairs(part, sides, counts) for part in parts)
+        return chain.from_iterable(
+            read_pairs(part, sides, counts, columns=columns, note=note) for part in parts
+        )
 
     paths = tuple(chain.from_iterable(parts))
     more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
@@ -113,7 +203,7 @@ def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:
     origins = {}
     for split, names in NAMES.items():
         places = [(place, name) for name in names for place in (folder, *below)]
-        found = (_find(place, name, languages(config)) for place, name in places)
+        found = (_find(place, name, config) for place, name in places)
         origin = next((origin for origin in found if origin), None)
         if origin:
             origins[split] = origin
@@ -123,18 +213,22 @@ def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:
     return origins
 
 
-def _find(folder: Path, name: str, sides: Languages) -> Origin | None:
+def _find(folder: Path, name: str, config: DataConfig) -> Origin | None:
     """The split called `name` in a folder, whatever its format."""
-    for packed in PACKED:
-        texts = tuple(folder / f"{name}.{side}{packed}" for side in sides)
+    sides, chosen = languages(config), columns(config)
+    for end in ENDS:
+        texts = tuple(folder / f"{name}.{side}{end}" for side in sides)
         if any(isfile(path) for path in texts):
-            return file_origin([texts], sides, alignment_file(folder, name, sides))
-        for suffix in (".jsonl", ".json", ".tsv", ".tmx", ".parquet"):
-            path = folder / f"{name}{suffix}{packed}"
+            return file_origin(
+                [texts], sides, alignments=alignment_file(folder, name, sides)
+            )
+        for suffix in FORMATS:
+            path = folder / f"{name}{suffix}{end}"
             if isfile(path):
-                return file_origin([(path,)], sides)
-    paths = shards(folder, name)
-    return file_origin([(path,) for path in paths], sides) if paths else None
+                return file_origin([(path,)], sides, chosen)
+    archive = folder / f"{name}.zip"
+    paths = [archive] if isfile(archive) else shards(folder, name)
+    return file_origin([(path,) for path in paths], sides, chosen) if paths else None
 
 
 def shards(folder: Path, name: str) -> list[Path]:
@@ -160,7 +254,7 @@ def hub_origins(config: DataConfig) -> dict[str, Origin]:
         name = next((name for name in names if name in splits), None)
         if name:
             place = f"{config.hub} {name}"
-            read = partial(_hub_pairs, splits[name], languages(config), place)
+            read = partial(_hub_pairs, splits[name], languages(config), columns(config), place)
             fingerprint = f"{config.hub} {config.hub_subset} {splits[name]._fingerprint}"
             origins[split] = Origin(place, read, fingerprint=fingerprint)
     require("train" in origins, f"{config.hub} has no split 'train', only {', '.join(splits)}")
@@ -188,9 +282,12 @@ def _download(config: DataConfig) -> Any:
         raise UserError(f"{what} cannot be loaded from the Hugging Face hub: {first}") from error
 
 
-def _hub_pairs(split: Any, sides: Languages, place: str, counts: Counter[str]) -> Iterator[Pair]:
+def _hub_pairs(
+    split: Any, sides: Languages, chosen: tuple[str, ...], place: str, counts: Counter[str]
+) -> Iterator[Pair]:
     tables = split.with_format("arrow").iter(batch_size=1000)
     rows = chain.from_iterable(table.to_pylist() for table in tables)
     return on_one_line(
-        row_pair(row, sides, f"{place} row {number}") for number, row in enumerate(rows, start=1)
+        row_pair(row, sides, f"{place} row {number}", chosen)
+        for number, row in enumerate(rows, start=1)
     )

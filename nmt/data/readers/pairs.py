@@ -1,0 +1,58 @@
+"""Sentence pairs, and what every reader of them is told."""
+
+from __future__ import annotations
+
+import logging
+import reprlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[str, str]  # source, target
+
+# Texts may hold line breaks in JSON, Parquet and TMX, and other programs break lines at more than
+# \n. JSON can hold a half of a surrogate pair, which UTF-8 cannot.
+ONE_LINE: dict[int, str] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029], " "),
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
+}
+
+
+class Languages(NamedTuple):
+    """The codes by which a file tells its two sides apart, such as `en` and `de`."""
+
+    source: str
+    target: str
+
+    def __str__(self) -> str:
+        return f"data.source_language={self.source} and data.target_language={self.target}"
+
+
+class Reading(NamedTuple):
+    """How a file is read. What it holds that is no pair is counted, as `read` and by the reason."""
+
+    languages: Languages
+    counts: Counter[str]
+    columns: tuple[str, ...] = ()  # names, or numbers from 1, of source and target; none: guessed
+    note: Callable[[str], None] = log.info  # takes what was found out about the file
+
+    def drop(self, reason: str) -> None:
+        self.counts["read"] += 1
+        self.counts[reason] += 1
+
+
+def on_one_line(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    return ((one_line(source), one_line(target)) for source, target in pairs)
+
+
+def one_line(text: str) -> str:
+    """`text` with a space for each control character and line separator: one line, wherever it is
+    written; and with U+FFFD for what UTF-8 cannot hold. Its length stays."""
+    return text if text.isprintable() else text.translate(ONE_LINE)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few, each cut to a readable length."""
+    return reprlib.repr(list(names))[1:-1] or "none"
