@@ -59,6 +59,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.ids",
         "nmt.data.keys",
         "nmt.data.lengths",
+        "nmt.data.inspection",
         "nmt.data.lexicon",
         "nmt.data.sources",
         "nmt.data.splits",

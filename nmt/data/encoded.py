@@ -24,6 +24,7 @@ from nmt.data.cleaning import REASONS, clean, describe, warn_of_many
 from nmt.data.corpus import Corpus, Split, load_corpus
 from nmt.data.files import expanded
 from nmt.data.ids import Ids
+from nmt.data.inspection import inspect
 from nmt.data.readers import Pair
 from nmt.data.tokenizer import Tokenizers, learn
 from nmt.errors import UserError, require
@@ -54,11 +55,18 @@ def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None)
     Without `tokenizers` they are learnt from the cleaned training pairs.
     """
     corpus = load_corpus(config)
+    is_looked_at = tokenizers is None
     if tokenizers is None:
         tokenizers = learnt(corpus, config, seed)
     key = content_key(corpus.fingerprint, rules(config), config.max_pieces, *models(tokenizers))
     folder = expanded("data.cache", config.cache) / f"corpus-{key}"
-    is_new = ensure(folder, lambda place: encode(corpus, config, tokenizers, place))
+
+    def write(place: Path) -> None:
+        if not is_looked_at:
+            inspect(cleaned(corpus, config, Counter()), config)
+        encode(corpus, config, tokenizers, place)
+
+    is_new = ensure(folder, write)
     prepared = opened(folder, corpus, tokenizers)
     log.info("%s; %s %s", describe(prepared.counts), origin(is_new), folder)
     warn_of_many(prepared.counts)
@@ -91,6 +99,7 @@ def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
     folder = expanded("data.cache", config.cache) / f"tokenizer-{key}"
 
     def write(place: Path) -> None:
+        inspect(cleaned(corpus, config, Counter()), config)
         learn(cleaned(corpus, config, Counter()), config.tokenizer, seed).save(place)
 
     is_new = ensure(folder, write)
