@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import html
 import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,15 +32,17 @@ NASTY = "\x00\t\n\x0b\x0c\r\x1c\x85\u2028\u2029\ufeff\u200b\u202e\ud800\udfff\uf
 def counted(train: Reader) -> tuple[list[Pair], Counter[str]]:
     """What is read, each text on one line; the counts of what is read, kept and dropped add up."""
     read: list[Pair] = []
+    skipped: Counter[str] = Counter()
 
-    def stream(counts: Counter[str]) -> Iterator[Pair]:
-        for pair in train(counts):
+    def stream(_: Counter[str]) -> Iterator[Pair]:
+        for pair in train(skipped):
             read.append(pair)
             yield pair
 
     counts: Counter[str] = Counter()
     kept = list(clean(Corpus(stream, NOTHING, NOTHING, ""), DataConfig(), counts))
-    assert counts["read"] == len(read) + counts["language"]
+    counts += skipped
+    assert counts["read"] == len(read) + skipped["read"]
     assert counts["read"] == len(kept) + sum(counts[reason] for reason in REASONS)
     for text in (text for pair in read for text in pair):
         assert len(text.splitlines()) <= 1
@@ -70,12 +75,38 @@ def is_xml(character: str) -> bool:
 class Format(NamedTuple):
     texts: st.SearchStrategy[str]  # what it can hold
     write: Callable[[list[Pair]], list[bytes]]  # a file, or two
-    count: Callable[[bytes], int]  # of the pairs in a file
+    count: Callable[[bytes], int] | None  # the pairs in a file; None: only the reader knows
     given: Callable[[str], str] = one_line  # what is read of a text
 
 
 def tsv(pairs: list[Pair]) -> list[bytes]:
     return ["".join(f"{a}\t{b}\n" for a, b in pairs).encode()]
+
+
+def csv_file(pairs: list[Pair]) -> list[bytes]:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=";", quoting=csv.QUOTE_ALL).writerows(pairs)
+    return [file.getvalue().encode("utf-8-sig")]
+
+
+def anki(pairs: list[Pair]) -> list[bytes]:
+    file = io.StringIO(newline="")
+    escaped = [tuple(map(html.escape, pair)) for pair in pairs]
+    csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(escaped)
+    return [b"#separator:tab\n#html:true\n" + file.getvalue().encode()]
+
+
+def json_list(pairs: list[Pair]) -> list[bytes]:
+    return [json.dumps([dict(zip(EN_DE, pair, strict=True)) for pair in pairs], indent=2).encode()]
+
+
+def zipped(pairs: list[Pair]) -> list[bytes]:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for language, content in zip(EN_DE, aligned(pairs), strict=True):
+            archive.writestr(f"folder/Corpus.de-en.{language}", content)
+        archive.writestr("README", "not a corpus")
+    return [file.getvalue()]
 
 
 def aligned(pairs: list[Pair]) -> list[bytes]:
@@ -107,6 +138,7 @@ def parquet_bytes(table: pa.Table, **options: Any) -> bytes:
 
 
 def count_lines(data: bytes) -> int:
+    data = data.removeprefix(b"\xef\xbb\xbf")
     return data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
 
 
@@ -122,6 +154,17 @@ def count_units(data: bytes) -> int:
 FORMATS = {
     ".tsv": Format(texts(without="\t\n\r\ufeff"), tsv, count_lines),
     ".txt": Format(texts(without="\n\r\ufeff"), aligned, count_lines),
+    ".csv": Format(texts(without="\r"), csv_file, None),
+    ".anki.txt": Format(
+        texts(without="\r"), anki, None, lambda text: one_line(" ".join(text.split()))
+    ),
+    ".json": Format(
+        texts(surrogates=True),
+        json_list,
+        None,
+        lambda text: one_line(json.loads(json.dumps(text))),
+    ),
+    ".zip": Format(texts(without="\n\r\ufeff"), zipped, None),
     ".jsonl": Format(
         texts(surrogates=True),
         json_lines,

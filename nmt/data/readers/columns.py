@@ -67,7 +67,7 @@ def has_header(row: Row, reading: Reading) -> bool:
         return False
     sides = [side_of(name, reading.languages) for name in names]
     told = {side for side in sides if side is not None}
-    spelt = [name for name in names if len(name) > 2 and find_language(name)]
+    spelt = {find_language(name) for name in names if len(name) > 2} - {None}
     # `German` and `Deutsch` are two names of one language, hence a pair.
     return (bool(told) and not (len(told) == 1 and None not in sides)) or len(spelt) > 1
 

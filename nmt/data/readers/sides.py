@@ -41,7 +41,8 @@ def side_of(name: str, languages: Languages) -> int | None:
 def words_of(name: str) -> list[str]:
     """`sentence` and `en` of `sentence_en`; a code with a region stays whole."""
     folded = name.strip().casefold()
-    return [folded] if REGION.fullmatch(folded) else WORDS.findall(folded)
+    is_code = REGION.fullmatch(folded) and find_language(folded)
+    return [folded] if is_code else WORDS.findall(folded)
 
 
 def _side_of_word(word: str, languages: Languages) -> int | None:

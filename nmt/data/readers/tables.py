@@ -61,11 +61,15 @@ def find_delimiter(lines: list[str]) -> str:
     """The one that divides most rows into the same number of cells, at least two."""
 
     def rows_alike(delimiter: str) -> tuple[int, int]:
+        reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
+        widths = []
         try:
-            rows = list(csv.reader((line + "\n" for line in lines), delimiter=delimiter))
-        except csv.Error:
-            return 0, 0
-        widths = [len(row) for row in rows if len(row) > 1]
+            for row in reader:
+                widths.append(len(row))
+        except csv.Error as error:
+            if "end of data" not in str(error):  # the last cell may go on after the sample
+                return 0, 0
+        widths = [width for width in widths if width > 1]
         usual = max(widths, key=widths.count, default=0)
         return widths.count(usual), -usual
 

@@ -12,8 +12,8 @@ from itertools import chain
 from xml.parsers import expat
 
 from nmt.data.files import LONGEST, LONGEST_TOLD, TO_UTF_8, File, utf8_blocks
-from nmt.data.readers.pairs import Pair, Reading
-from nmt.data.readers.units import Unit, Units
+from nmt.data.readers.pairs import Languages, Pair, Reading
+from nmt.data.readers.units import Place, Unclosed, Unit, Units
 from nmt.errors import UserError
 
 # Where reading can start again after damage: behind the unit that has it, or at the next one.
@@ -41,7 +41,7 @@ def read_tmx(file: File, reading: Reading) -> Iterator[Pair]:
     languages.
     """
     source, target = reading.languages
-    feed = Feed(str(file), source, target)
+    feed = Feed(str(file), reading.languages)
     found = damaged = 0
     for unit in feed.read(utf8_blocks(file)):
         if unit is None:
@@ -67,9 +67,9 @@ def read_tmx(file: File, reading: Reading) -> Iterator[Pair]:
 class Feed:
     """A parser that is fed blocks and, after damage, starts again at the next unit."""
 
-    def __init__(self, place: str, source: str, target: str) -> None:
-        self.place = place
-        self.units = Units(source, target, self.where)
+    def __init__(self, file: str, languages: Languages) -> None:
+        self.file = file
+        self.units = Units(file, languages, self._place)
         self.encoding: str | None = None  # that the file declares
         self.line = 0  # lines before those that the parser of now was fed
         self.fed = 0  # bytes, to this parser
@@ -78,8 +78,11 @@ class Feed:
         self.outside: list[str] = []  # the elements to open then
         self.parser = self._new_parser()
 
+    def _place(self) -> Place:
+        return Place(self.line + self.parser.CurrentLineNumber, self.parser.CurrentByteIndex)
+
     def where(self) -> str:
-        return f"{self.place} line {self.line + self.parser.CurrentLineNumber}"
+        return f"{self.file} line {self._place().line}"
 
     def _new_parser(self, encoding: str | None = None) -> expat.XMLParserType:
         parser = expat.ParserCreate(encoding)
@@ -111,9 +114,11 @@ class Feed:
             self.parser.Parse(block, False)
         except expat.ExpatError as error:
             return self._damaged(error, block)
+        except Unclosed as error:
+            return self._give_up("a <tu> in a <tu>, which is not closed", block, error.place)
         except (ValueError, LookupError) as error:  # of the encoding that the file declares
             raise UserError(
-                f"{self.place} is in an encoding that cannot be read ({error}); {TO_UTF_8}"
+                f"{self.file} is in an encoding that cannot be read ({error}); {TO_UTF_8}"
             ) from error
         self.fed += len(block)
         self.previous = (self.previous + block)[-OVERLAP:]
@@ -127,14 +132,19 @@ class Feed:
             raise UserError(f"{self.where()} is not TMX that can be read: it has {why}") from error
         if not self.units.open:
             raise UserError(f"{self.where()} has more after the end of the TMX") from error
-        place = self.parser.ErrorByteIndex - self.fed + len(self.previous)
-        self.outside = self.units.abandon(why)
-        self.line += self.parser.CurrentLineNumber - 1
-        left = (self.previous + block)[max(0, place) :]
-        self.previous = b""
-        self.searching = True
+        left = self._give_up(why, block, self._place())
         # Not at the same tag again.
         return left if re.match(END, left) else left[:1].replace(b"<", b" ") + left[1:]
+
+    def _give_up(self, why: str, block: bytes, place: Place) -> bytes:
+        """Leaves the unit that is open; what is left of the block from the place on."""
+        self.outside = self.units.abandon(why)
+        start = place.byte - self.fed + len(self.previous)
+        left = (self.previous + block)[max(0, start) :]
+        self.line = place.line - 1
+        self.previous = b""
+        self.searching = True
+        return left
 
     def _search(self, block: bytes) -> bytes:
         """What of the block comes after the damage."""
@@ -146,8 +156,9 @@ class Feed:
             return b""
         self.line += data.count(b"\n", 0, match.end())
         self.searching, self.previous = False, b""
-        self.parser = self._new_parser("utf-8" if self._is_utf_8() else self.encoding)
-        opening = "".join(f"<{name}>" for name in self.outside).encode(self.encoding or "utf-8")
+        encoding = "utf-8" if self._is_utf_8() else self.encoding
+        self.parser = self._new_parser(encoding)
+        opening = "".join(f"<{name}>" for name in self.outside).encode(encoding or "utf-8")
         self.parser.Parse(opening, False)
         self.fed = len(opening)
         return data[match.end() :]
@@ -167,4 +178,4 @@ class Feed:
         if not whole:
             damage = f"; before that, {self.units.damage}" if self.units.damage else ""
             what = "ends before the TMX does: it is cut off" if self.units.has_body else "is no TMX"
-            raise UserError(f"{self.place} {what}{damage}")
+            raise UserError(f"{self.file} {what}{damage}")

@@ -8,6 +8,7 @@ from xml.parsers import expat
 
 from nmt.data.files import LONGEST, LONGEST_TOLD
 from nmt.data.readers.markup import ELEMENTS_OF_BREAKS, MARKUP, filled, gap
+from nmt.data.readers.pairs import Languages
 from nmt.errors import UserError
 
 PARENTS = {"tu": "body", "tuv": "tu", "seg": "tuv"}
@@ -22,6 +23,21 @@ class Unit(NamedTuple):
     target: str | None
 
 
+class Place(NamedTuple):
+    """Where the parser is: the line, and the byte of those it was fed."""
+
+    line: int
+    byte: int
+
+
+class Unclosed(Exception):
+    """A unit begins, at this place, before the one that is open has ended."""
+
+    def __init__(self, line: int, byte: int) -> None:
+        super().__init__()
+        self.place = Place(line, byte)
+
+
 class Markup(NamedTuple):
     """An element of `MARKUP` that is open, the outermost."""
 
@@ -33,18 +49,20 @@ class Markup(NamedTuple):
 class Units:
     """Takes the events of a TMX and keeps the units that have ended, None for a damaged one.
 
-    `where` gives the place in the file. It raises `UserError` for what is no damage but harmful or
+    `where` gives the place of an event. It raises `UserError` for what is no damage but harmful or
     another kind of file.
     """
 
-    def __init__(self, source: str, target: str, where: Callable[[], str]) -> None:
-        self.wanted = (language_code(source), language_code(target))
+    def __init__(self, file: str, languages: Languages, where: Callable[[], Place]) -> None:
+        self.file = file
+        self.wanted = tuple(map(language_code, languages))
         self.where = where
         self.languages: set[str] = set()  # the first `LISTED` of the file
         self.damage = ""  # the first: where and what
         self.done: list[Unit | None] = []
         self.open: list[str] = []  # elements, the innermost last
         self.has_body = False
+        self.is_stray = False  # whether there has been damage between units
         self._forget_unit()
 
     def _forget_unit(self) -> None:
@@ -71,19 +89,21 @@ class Units:
         self._damaged(reason)
         if self.start is not None:
             self.done.append(None)
+            self.is_stray = True
         outside = [name for name in self.open if local(name) in ("tmx", "body")]
         self._forget_unit()
         self.open = []
         return outside
 
     def _damaged(self, reason: str) -> None:
-        self.damage = self.damage or f"{self.where()}, which has {reason}"
-        if self.start is None:
+        self.damage = self.damage or f"line {self.where().line}, which has {reason}"
+        if self.start is None and not self.is_stray:
             self.done.append(None)
+            self.is_stray = True  # what follows belongs to the same one, up to the next
         self.is_bad = self.start is not None
 
     def _refuse(self, what: str) -> NoReturn:
-        raise UserError(f"{self.where()} {what}")
+        raise UserError(f"{self.file} line {self.where().line} {what}")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         element = local(name)
@@ -92,8 +112,10 @@ class Units:
         if len(self.open) == DEEPEST:
             self._refuse(f"has more than {DEEPEST} elements in each other")
         parent = local(self.open[-1]) if self.open else "the file"
-        if element == "tu" and self.start is None:
-            self.start = len(self.open)
+        if element == "tu":
+            if self.start is not None:
+                raise Unclosed(*self.where())
+            self.start, self.is_stray = len(self.open), False
         self.has_body = self.has_body or element == "body"
         self.open.append(name)
         if PARENTS.get(element, parent) != parent:
