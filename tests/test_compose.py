@@ -17,7 +17,8 @@ from nmt.compose import (
 )
 from nmt.config import Config, DataConfig, RNNConfig, TransformerConfig
 from nmt.errors import UserError
-from nmt.groups import composition_error, register_schema
+from nmt.groups import composition_error, register_schema, with_files
+from nmt.overrides import quoted_paths
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -107,6 +108,10 @@ def test_values_as_a_shell_gives_them() -> None:
         ("model.attention.heads=null", "model.attention.heads must have a value, but is null"),
         ("model=rnn model.positions=rotary", "model.positions is an option of model=transformer"),
         ("model.cell=lstm", "model.cell is an option of model=rnn, not of the model that is sel"),
+        ("training.learning_rate=1,5", "training.learning_rate=1,5 is a list of values: quote it"),
+        ("training.learning_rate=1,5", "or add -m to run once per value, or write 1.5 if the"),
+        ("data.name=a,b", "quote it twice (\"data.name='a,b'\") if it is one value, or add -m"),
+        ("model=rnn,transformer", "names several choices: add -m to run once per choice"),
         ("training.seed=[", "'training.seed=[' is not of the form section.key=value"),
         ("model", "'model' is not of the form section.key=value"),
     ],
@@ -114,6 +119,69 @@ def test_values_as_a_shell_gives_them() -> None:
 )
 def test_mistakes(overrides: str, message: str) -> None:
     assert message in mistake(*overrides.split())
+
+
+FILES = [
+    "a.en,a.de",
+    "[a.en,a.de]",
+    "a folder/a=b.en,a folder/a=b.de",
+    "Überblick/größer.en,Überblick/größer.de",
+    'it\'s a "file".tsv',
+    "C:\\corpus\\",
+    "a (1).tsv",
+    "{a}.tsv",
+    "50%.tsv",
+    "a#b.tsv",
+    "ça va?.tsv",
+]
+
+
+@pytest.mark.parametrize("value", FILES)
+@pytest.mark.parametrize("key", ["data.train", "data.validation", "data.path", "runs"])
+def test_paths_need_no_second_quotes(run: Path, key: str, value: str) -> None:
+    """Neither for Hydra nor when a run is resumed."""
+    (given,) = quoted_paths([f"{key}={value}"])
+    for override in (given, f"+{given}", f"++{given}"):
+        config = composed("data=files", override.lstrip("+"))
+        section = config.data if key.startswith("data.") else config
+        assert getattr(section, key.rpartition(".")[2]) == value
+    if key != "runs":
+        assert getattr(resumed_config(run, [given]).data, key.rpartition(".")[2]) == value
+
+
+@pytest.mark.parametrize("value", ["", "null", "'a.en,a.de'", '"a b"', "${data.test}"])
+def test_what_is_quoted_already_or_no_path(value: str) -> None:
+    assert quoted_paths([f"data.train={value}"]) == [f"data.train={value}"]
+    assert quoted_paths(["model=rnn,transformer", "-m"]) == ["model=rnn,transformer", "-m"]
+
+
+def test_sweeps_over_files() -> None:
+    """With -m a comma separates runs, except between two aligned text files."""
+    sweep = ["-m", "data.train=a.tsv,b.tmx.gz", "data.path=a,b"]
+    assert quoted_paths(sweep) == sweep
+    assert quoted_paths(["--multirun", "data.train=a.en,a.de"])[1] == "data.train='a.en,a.de'"
+
+
+@pytest.mark.parametrize("value", ["[2,3]", "en,de", "2,3"])
+def test_columns_need_no_quotes(value: str) -> None:
+    assert composed("data=files", *quoted_paths([f"data.columns={value}"])).data.columns == value
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["data.train=my.tsv"], ("files", "files", 8000)),
+        (["data.test=my.tsv"], ("files", "files", 8000)),
+        (["experiment=multi30k_quick", "data.train=x.tsv"], ("files", "files", 4000)),
+        (["data=files", "data.train=my.tsv"], ("files", "files", 8000)),
+        (["data=multi30k", "data.train=my.tsv"], ("multi30k", "hub", 8000)),
+        (["data.train=null"], ("demo", "demo", 4000)),
+    ],
+)
+def test_a_file_decides_the_source(overrides: list[str], expected: tuple[str, str, int]) -> None:
+    with composition_error():
+        data = with_files(composed(*overrides), overrides).data
+    assert (data.name, data.source, data.tokenizer.vocabulary) == expected
 
 
 @pytest.fixture

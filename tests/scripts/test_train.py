@@ -141,6 +141,22 @@ def test_a_signal_saves_the_run(
     assert "training.max_steps: 20 -> 1000000" in told and "Traceback" not in told
 
 
+def test_a_comma_in_a_value(script: Script) -> None:
+    told = mistake(script("train", "training.learning_rate=1,5"))
+    assert told.startswith("training.learning_rate=1,5 is a list of values: quote it twice")
+
+
+def test_files_and_another_corpus_contradict_each_other(script: Script, tmp_path: Path) -> None:
+    told = mistake(script("train", "data=demo", "data.train=my.tsv", f"runs={tmp_path}"))
+    assert told.startswith("data.train=my.tsv contradicts data=demo")
+
+
+def test_a_given_file_is_trained_on(script: Script, tmp_path: Path) -> None:
+    """Without data=files, from two files joined by a comma; the run is not named after the demo."""
+    told = mistake(script("train", f"data.train={tmp_path}/a b.en,{tmp_path}/a b.de"))
+    assert told == f"data.train: there is no file {tmp_path}/a b.en"
+
+
 CORPORA = {
     "uneven": (
         b"one\ntwo\nthree\n",
