@@ -108,8 +108,9 @@ OWNERS = {
     "fastapi": ("nmt.serving*",),
     "uvicorn": ("nmt.serving*",),
     "ctranslate2": ("nmt.export",),
+    "py3langid": ("nmt.data.inspection",),
 }
-LAZY = ("matplotlib", "ctranslate2", "sacrebleu")
+LAZY = ("matplotlib", "ctranslate2", "sacrebleu", "py3langid")
 # No script makes `--help` wait for these.
 HEAVY = (
     *LAZY,

@@ -109,6 +109,11 @@ def utf8_blocks(file: File) -> Iterator[bytes]:
     yield from blocks
 
 
+def is_utf_16(file: File) -> bool:
+    """Whether a file says so by its BOM, as those that Excel calls Unicode text do."""
+    return next(byte_blocks(file), b"").startswith(UTF_16)
+
+
 def recoded(blocks: Iterator[bytes], file: File) -> Iterator[bytes]:
     """UTF-8 of UTF-16 or UTF-32 that begins with a BOM."""
     first = next(blocks)

@@ -149,6 +149,8 @@ class TestColumns:
         content = (tmp_path / "x.parquet").read_bytes()
         assert read("a.parquet", content) == [("a", "b")]
         assert read("b.parquet", content, columns=("id", "source")) == [("1", "a")]
+        parquet.write_table(pa.table({"translation": ["b"], "text_en": ["a"]}), tmp_path / "y")
+        assert read("c.parquet", (tmp_path / "y").read_bytes()) == [("a", "b")]
 
 
 def test_blank_lines_are_counted(read):
@@ -200,6 +202,15 @@ class TestAnki:
         assert read("deu.txt", table(*DOGS)) == DOGS
         with pytest.raises(UserError, match="a.txt line 1 has no tab between source and target"):
             read("a.txt", "only one language\n")
+
+
+def test_quotes_of_excel(read):
+    rows = '"One, two"\t"She said ""no"""\r\nthree\tfour\r\n"five\nsix, seven"\teight\r\n'
+    expected = [("One, two", 'She said "no"'), ("three", "four"), ("five six, seven", "eight")]
+    assert read("a.txt", rows.encode("utf-16")) == expected
+    speech = '"No" he said\t"Nein" sagte er\n'
+    assert read("b.txt", speech.encode("utf-16")) == [('"No" he said', '"Nein" sagte er')]
+    assert read("c.tsv", rows.partition("\r\n")[0]) == [('"One, two"', '"She said ""no"""')]
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])

@@ -43,11 +43,12 @@ def read_parquet(file: File, reading: Reading) -> Iterator[Pair]:
 def pair_columns(names: list[str], reading: Reading, place: str) -> list[str]:
     """The columns that `row_pair` looks at."""
     keys = pair_keys(tuple(names), reading.languages, reading.columns)
-    wanted = reading.columns or reading.languages
+    told = reading.columns or reading.languages
     require(
         "translation" in names or keys is not None,
-        f"{place} should have the columns {' and '.join(map(repr, wanted))} "
+        f"{place} should have the columns {' and '.join(map(repr, told))} "
         f"({'data.columns' if reading.columns else reading.languages}) or 'translation', "
         f"but has {listed(names)}",
     )
-    return [name for name in ("translation", *(keys or ())) if name in names]
+    wanted = dict.fromkeys(("translation", *(keys or ())))
+    return [name for name in wanted if name in names]

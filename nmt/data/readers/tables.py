@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
-from nmt.data.files import File, read_lines
+from nmt.data.files import File, is_utf_16, read_lines
 from nmt.data.readers.columns import Columns, Row, choose_columns, has_header
 from nmt.data.readers.pairs import Pair, Reading
 from nmt.errors import UserError
@@ -32,13 +32,29 @@ class Rows(NamedTuple):
 
 
 def read_tsv(file: File, reading: Reading) -> Iterator[Pair]:
-    """A line for each pair, its columns separated by tabs; nothing is quoted."""
+    """A line for each pair, its columns separated by tabs; quotes are text, except in Excel's."""
     return table_pairs(tab_rows(read_lines(file), file), reading)
 
 
 def tab_rows(lines: Iterable[str], file: File) -> Rows:
+    short = "no tab between source and target"
+    if is_utf_16(file):
+        head, rest = sample(iter(lines), len)
+        lines = chain(head, rest)
+        if excel_quotes(head):
+            return Rows(str(file), quoted_rows(lines, file, "\t", 0), short)
     rows = ((number, line.split("\t")) for number, line in enumerate(lines, start=1))
-    return Rows(str(file), rows, "no tab between source and target")
+    return Rows(str(file), rows, short)
+
+
+def excel_quotes(lines: list[str]) -> bool:
+    """Whether cells are in quotes where they have commas, quotes or line breaks, and no others."""
+    cells = [cell for line in lines for cell in line.split("\t")]
+    quoted = [cell for cell in cells if cell.startswith('"')]
+    return bool(quoted) and all(
+        re.fullmatch(r'"([^"]|"")*("|$)', cell) and re.search('[,"]|^[^"]*$', cell[1:-1])
+        for cell in quoted
+    )
 
 
 def read_csv(file: File, reading: Reading) -> Iterator[Pair]:

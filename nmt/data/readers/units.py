@@ -111,15 +111,16 @@ class Units:
             self._refuse(f"is not the beginning of a TMX file: it has <{element[:50]}>, not <tmx>")
         if len(self.open) == DEEPEST:
             self._refuse(f"has more than {DEEPEST} elements in each other")
-        parent = local(self.open[-1]) if self.open else "the file"
+        parent = PARENTS.get(element)
         if element == "tu":
             if self.start is not None:
                 raise Unclosed(*self.where())
             self.start, self.is_stray = len(self.open), False
-        self.has_body = self.has_body or element == "body"
+        elif element == "body":
+            self.has_body = True
         self.open.append(name)
-        if PARENTS.get(element, parent) != parent:
-            self._damaged(f"a <{element}> in <{parent}>, not in <{PARENTS[element]}>")
+        if parent and local(self.open[-2]) != parent:
+            self._damaged(f"a <{element}> in <{local(self.open[-2])}>, not in <{parent}>")
         elif self.start is not None and not self.is_bad:
             self._start_in_unit(element, attributes)
 
@@ -190,7 +191,7 @@ class Units:
 
 def local(name: str) -> str:
     """`tu` of `t:tu`."""
-    return name.rpartition(":")[2]
+    return name.rpartition(":")[2] if ":" in name else name
 
 
 def language_code(language: str) -> str:
