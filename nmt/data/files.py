@@ -6,14 +6,13 @@ import bz2
 import codecs
 import gzip
 import lzma
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple, cast
+from typing import IO, cast
 
+from nmt.data.archives import BAD_ZIP, Member, members, open_member
 from nmt.errors import UserError, require
 
 BLOCK = 1 << 16
@@ -24,24 +23,9 @@ LONGEST_TOLD = f"longer than {LONGEST >> 20} MB"
 # Unpacking .xz takes as much memory as the file asks for; what `xz -9` writes asks for less.
 XZ_MEMORY = 1 << 28
 PACKED = (".gz", ".xz", ".bz2", ".zst")
-MEMBERS = 100_000  # of a zip archive; a corpus has a few
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 TO_UTF_8 = "save it as UTF-8, as editors and spreadsheets offer in 'Save as'"
-
-
-class Member(NamedTuple):
-    """A file in a zip archive."""
-
-    archive: Path
-    path: str
-
-    @property
-    def name(self) -> str:
-        return PurePosixPath(self.path).name
-
-    def __str__(self) -> str:
-        return f"{self.archive}: {self.path if self.path.isprintable() else ascii(self.path)}"
 
 
 File = Path | Member
@@ -159,9 +143,7 @@ class MemoryLimit(Exception):
     """An .xz file asks for more than `XZ_MEMORY`."""
 
 
-UNREADABLE = (EOFError, zlib.error, lzma.LZMAError, OSError, zipfile.BadZipFile, ValueError)
-# What zipfile raises for archives that are damaged or of a kind that it does not read.
-BAD_ZIP = (*UNREADABLE, NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError)
+UNREADABLE = (*BAD_ZIP, lzma.LZMAError)
 
 
 def open_bytes(file: File) -> IO[bytes]:
@@ -228,51 +210,3 @@ UNPACK: dict[str, Callable[[IO[bytes]], Iterator[bytes]]] = {
     ".bz2": unpacked_bz2,
     ".zst": unpacked_zst,
 }
-
-
-# --- Zip archives ---
-
-BESIDE = ("readme", "license", "licence", "copying", "copyright")
-NO_TEXT = (".xml", ".ids", ".md", ".html", ".pdf", ".dtd", ".xsd", ".scores")
-
-
-def members(archive: Path) -> list[Member]:
-    """The files in a zip archive, without what only describes them, such as a README."""
-    with open_zip(archive) as zipped:
-        names = [info.filename for info in zipped.infolist() if not info.is_dir()]
-    require(len(names) <= MEMBERS, f"{archive} holds {len(names):,} files: that is no corpus")
-    found = [Member(archive, name) for name in names]
-    return [member for member in found if not describes(member)]
-
-
-def describes(member: Member) -> bool:
-    name = member.name.lower()
-    hidden = name.startswith(".") or member.path.startswith("__MACOSX/")
-    return hidden or name.startswith(BESIDE) or PurePosixPath(name).suffix in NO_TEXT
-
-
-def open_zip(archive: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(archive)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no file {archive}") from error
-    except BAD_ZIP as error:
-        raise UserError(
-            f"{archive} is damaged, cut off or not a .zip file; get it again"
-        ) from error
-
-
-def open_member(member: Member) -> IO[bytes]:
-    """Only the two usual ways of packing: others take as much memory as the archive asks for."""
-    with open_zip(member.archive) as zipped:
-        try:
-            info = zipped.getinfo(member.path)
-            locked = bool(info.flag_bits & 1)
-            usual = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-            require(not locked, f"{member} is protected by a password: unpack it first")
-            require(usual, f"{member} is packed in an unusual way: unpack it first")
-            return zipped.open(info)
-        except BAD_ZIP as error:
-            raise UserError(
-                f"{member.archive} is damaged, cut off or not a .zip file; get it again"
-            ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import re
 from collections import Counter
@@ -16,10 +15,10 @@ from typing import Any, NamedTuple
 from nmt.config import DataConfig
 from nmt.data.alignments import alignment_file
 from nmt.data.files import PACKED, expanded
+from nmt.data.named import check_source, columns, named_paths
 from nmt.data.readers import (
     Languages,
     Pair,
-    check_order,
     listed,
     on_one_line,
     read_pairs,
@@ -78,30 +77,6 @@ def languages(config: DataConfig) -> Languages:
     return Languages(config.source_language, config.target_language)
 
 
-def columns(config: DataConfig) -> tuple[str, ...]:
-    """The two that data.columns names; none if it is not set."""
-    if config.columns is None:
-        return ()
-    names = tuple(name for name in split_list(config.columns) if name)
-    require(
-        len(names) == 2 and names[0] != names[1],
-        "data.columns must name two columns, the source and the target, such as [1,2] or en,de, "
-        f"but is {config.columns!r}",
-    )
-    return names
-
-
-def check_source(config: DataConfig) -> None:
-    """Raises `UserError` where files are named and would not be read."""
-    files = {"train": config.train, "validation": config.validation, "test": config.test}
-    for split, value in files.items():
-        require(
-            value is None or config.source == "files",
-            f"data.{split}={value} contradicts data={config.name}, which has a corpus of its own "
-            f"(data.source={config.source}): use data=files, or leave out data.{split}",
-        )
-
-
 def files_origins(config: DataConfig) -> dict[str, Origin]:
     """The files that data.train, data.validation and data.test name."""
     require(
@@ -114,61 +89,9 @@ def files_origins(config: DataConfig) -> dict[str, Origin]:
     origins = {}
     for split, value in named.items():
         if value is not None:
-            paths = _named_paths(f"data.{split}", value, folder, languages(config))
+            paths = named_paths(f"data.{split}", value, folder, languages(config))
             origins[split] = file_origin([paths], languages(config), columns(config))
     return origins
-
-
-def _named_paths(key: str, value: str, folder: Path, sides: Languages) -> tuple[Path, ...]:
-    """One file, two, or the two that begin with a prefix and end in the languages."""
-    whole = folder / expanded(key, value)
-    if isfile(whole):
-        return (whole,)
-    paths = tuple(folder / expanded(key, part) for part in split_list(value))
-    require(
-        len(paths) in (1, 2), f"{key} must be one file or two joined by a comma, but is {value!r}"
-    )
-    if len(paths) == 1:
-        paths = with_prefix(paths[0], sides) or paths
-    for path in paths:
-        require(isfile(path), f"{key}: {_missing(path, paths, sides, folder)}")
-    if len(paths) == 2:
-        check_order(key, [path.name for path in paths], sides)
-    return paths
-
-
-def with_prefix(prefix: Path, sides: Languages) -> tuple[Path, ...]:
-    """`train.en` and `train.de` of `train`, also packed; nothing where they are not there."""
-    for end in ENDS:
-        paths = tuple(prefix.with_name(f"{prefix.name}.{side}{end}") for side in sides)
-        if prefix.name and any(map(isfile, paths)):
-            return paths
-    return ()
-
-
-def _missing(path: Path, paths: tuple[Path, ...], sides: Languages, folder: Path) -> str:
-    """`there is no file a.tsv, nor a.tsv.en and a.tsv.de`, and where it was looked for."""
-    prefix = f", nor {path.name}.{sides.source} and {path.name}.{sides.target}"
-    told = f"there is no file {path}" + (prefix if len(paths) == 1 and not path.suffix else "")
-    if path.is_absolute():
-        return told
-    start = "" if str(folder) == "." else " (data.path is relative as well)"
-    return f"{told} in {Path.cwd()}, where relative paths start{start}"
-
-
-def split_list(value: str) -> list[str]:
-    """The parts of `a,b`, `[a,b]` or `["a, b","c"]`."""
-    text = value.strip()
-    text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    try:
-        parts = next(csv.reader([text], skipinitialspace=True, strict=True), [])
-    except csv.Error:
-        parts = text.split(",")
-    return [_unquoted(part.strip()) for part in parts]
-
-
-def _unquoted(part: str) -> str:
-    return part[1:-1] if len(part) > 1 and part[0] == part[-1] == "'" else part
 
 
 def file_origin(

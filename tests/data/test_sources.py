@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from nmt.config import DataConfig
-from nmt.data.sources import find_origins, split_list
+from nmt.data.named import split_list
+from nmt.data.sources import find_origins
 from nmt.errors import UserError
 
 PAIRS = [("one dog", "yksi koira"), ("two cats", "kaksi kissaa")]

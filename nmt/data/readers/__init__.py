@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from nmt.data.files import PACKED, File, Member, members, plain_suffix, read_lines
+from nmt.data.archives import Member, members
+from nmt.data.files import PACKED, File, plain_suffix, read_lines
 from nmt.data.readers.json_rows import read_json, read_json_lines, row_pair
 from nmt.data.readers.pairs import Languages, Pair, Reading, listed, log, on_one_line, one_line
 from nmt.data.readers.parquet_rows import read_parquet

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import chain
 from os.path import isfile
 
-from nmt.data.files import File, Member
+from nmt.data.archives import Member
+from nmt.data.files import File
 from nmt.data.readers.json_rows import row_pair
 from nmt.data.readers.pairs import Pair, Reading, listed
 from nmt.data.readers.sides import pair_keys
