@@ -142,9 +142,7 @@ def _find(folder: Path, name: str, config: DataConfig) -> Origin | None:
     for end in ENDS:
         texts = tuple(folder / f"{name}.{side}{end}" for side in sides)
         if any(isfile(path) for path in texts):
-            return file_origin(
-                [texts], sides, alignments=alignment_file(folder, name, sides)
-            )
+            return file_origin([texts], sides, alignments=alignment_file(folder, name, sides))
         for suffix in FORMATS:
             path = folder / f"{name}{suffix}{end}"
             if isfile(path):
