@@ -26,6 +26,39 @@ def test_the_share_is_dropped_and_the_mean_kept(share: float) -> None:
     assert len(dropped.unique()) == 2
 
 
+@pytest.mark.parametrize("share", [1e-4, 0.001, 0.999, 0.9999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_share_near_0_or_1_is_dropped_exactly(share: float, dtype: torch.dtype) -> None:
+    count = 400_000
+    dropped = Dropout(share)(torch.ones(count, dtype=dtype)).double()
+    zeros = (dropped == 0).double().mean().item()
+    assert dropped.isfinite().all() and 0 < zeros < 1
+    assert abs(zeros - share) < 5 * (share * (1 - share) / count) ** 0.5
+    assert dropped.max().item() == pytest.approx(1 / (1 - share), rel=2**-8)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_bfloat16_does_not_round_the_scale(share: float) -> None:
+    x = torch.rand(1_000_000).add(1).bfloat16().requires_grad_()
+    found = Dropout(share)(x)
+    found.backward(x.detach())
+    added = Dropout(share).added(torch.zeros_like(x), x)
+    scale = 256 / (256 - round(share * 256))
+    for scaled in (found, x.grad, added):
+        kept = scaled != 0
+        ratio = scaled[kept].double().sum() / x[kept].double().sum()
+        assert ratio.item() == pytest.approx(scale, rel=1e-4)
+
+
+def test_each_place_of_a_mask_is_dropped_equally_often() -> None:
+    """Also the bytes with the highest bits of the generator's first words."""
+    draws, rate = 10_000, 26 / 256
+    dropout, ones = Dropout(0.1), torch.ones(64)
+    dropped = torch.stack([dropout(ones) == 0 for _ in range(draws)])
+    error = (dropped.double().mean(0) - rate) / (rate * (1 - rate) / draws) ** 0.5
+    assert error.abs().max() < 4.5
+
+
 def test_neighbours_are_dropped_independently() -> None:
     kept = Dropout(0.5)(torch.ones(80_000)).bool()
     for distance in range(1, 10):
@@ -100,6 +133,17 @@ def test_added_is_the_sum_with_what_is_dropped(dtype: torch.dtype) -> None:
         torch.autograd.grad(found, learnt, grad), torch.autograd.grad(expected, learnt, grad)
     )
     assert (dropout.eval().added(x, to_drop) == x + to_drop).all()
+
+
+def test_second_derivatives_are_right() -> None:
+    x, y = (torch.randn(3, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+
+    def dropped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(5)
+        layer = Dropout(0.4)
+        return layer(x * y) ** 2 + layer.added(x, y**3)
+
+    assert torch.autograd.gradgradcheck(dropped, (x, y))
 
 
 def test_added_to_what_is_more_exact() -> None:
