@@ -1,4 +1,4 @@
-"""Attention: score every key against every query, hide what may not be seen, softmax, average.
+"""Attention: score every key against every query, mask, apply softmax, average the values.
 
     context = softmax(score(query, key)) value
 
@@ -23,36 +23,35 @@ from nmt.models.linear import trains_on_cpu
 from nmt.models.products import attend
 from nmt.models.scores import Score, build_score
 
-FEW = 8  # queries
+FEW = 8  # queries from which the library's kernel is the faster one on a CPU
 
 
 class KeyValue(NamedTuple):
-    """Keys and values of a memory, projected once, selected from."""
+    """The projected keys and values of a memory."""
 
     key: Tensor  # (B, H, K, D)
     value: Tensor  # (B, H, K, E)
 
     def select(self, rows: Tensor) -> KeyValue:
-        """`rows` (B',) int64 -> keys and values of those entries of the batch."""
+        """Keys and values of the entries `rows` (B',) int64 of the batch."""
         return KeyValue(self.key.index_select(0, rows), self.value.index_select(0, rows))
 
     def packed(self) -> KeyValue:
-        """With each head's keys one after the other, as a product of many steps reads them
-        soonest."""
+        """A contiguous copy: many decoding steps read it, and contiguous keys are read fastest."""
         return KeyValue(self.key.contiguous(), self.value.contiguous())
 
 
 class Attended(NamedTuple):
     context: Tensor  # (B, Q, N)
-    weights: Tensor | None  # (B, H, Q, K), rows sum to 1, where asked for
+    weights: Tensor | None  # (B, H, Q, K) float32 or float64, rows sum to 1; None unless requested
 
 
 class Attention(nn.Module):
-    """Any attention: additive or by product, of one or many heads, to oneself or to a memory.
+    """Attention with any score and any number of heads, to a memory or to the queries themselves.
 
-    A projection that a model does without is `nn.Identity()`. Queries and keys come out of theirs
-    with the same width, a multiple of `heads`. With `rotary`, queries and keys are turned by their
-    positions (Su et al. 2021): for self-attention only.
+    `nn.Identity()` stands for a projection that a model does not have. Projected queries and keys
+    have the same width, a multiple of `heads`. `rotary` turns queries and keys by an angle that
+    depends on their position (Su et al. 2021); use it for self-attention only.
     """
 
     def __init__(
@@ -78,12 +77,12 @@ class Attention(nn.Module):
         self.rotary = rotary
 
     def project(self, memory: Tensor, positions: Tensor | None = None) -> KeyValue:
-        """`memory` (B, K, M) -> its keys and values: once a sentence, or for each new token.
+        """Keys and values of `memory` (B, K, M), computed once per sentence or per new token.
 
-        Only `rotary` looks at the `positions` (K,) of the keys; None: they count from 0.
+        `positions` (K,) of the keys are used by `rotary` only; None: they count from 0.
         """
         key = self._split(self.key_proj(memory))
-        # Where values are the memory itself, mixed precision would convert it at every use.
+        # Where values are the memory itself, autocast would otherwise convert it at every use.
         value = self._split(self.value_proj(memory)).to(key.dtype)
         if self.rotary:
             key = rotate(key, _positions(0, key) if positions is None else positions)
@@ -99,13 +98,14 @@ class Attention(nn.Module):
         positions: Tensor | None = None,
         need_weights: bool = False,
     ) -> Attended:
-        """`query` (B, Q, N) attends to the memory where `mask` bool is True: (B, K) for all queries
-        of an entry of the batch, or (B, Q, K). A `mask` of floats, 0 or -inf, is added to the
-        scores.
+        """Attention of `query` (B, Q, N) to the memory.
 
-        With `causal` the queries are the last Q of the K keys, and none looks ahead; so they are,
-        for `rotary`, where their `positions` (Q,) are not given. Every query must have at least one
-        key that it may see.
+        `mask` is (B, K), the same for all queries of a sentence, or (B, Q, K). It holds booleans,
+        True where a key may be attended to, or floats: 0 there and -inf elsewhere, no other value.
+        Every query must see at least one key. With `causal`, the queries are the last Q of the K
+        keys, and none looks ahead. `rotary` assumes the same positions unless `positions` (Q,) are
+        given. Scores and their softmax are computed at least in float32, except that bf16 inputs
+        round the scores of `dot` and `scaled_dot` to bf16.
         """
         queries = self._split(self.query_proj(query))  # (B, Q, N) -> (B, H, Q, D)
         if self.rotary:
@@ -126,8 +126,8 @@ class Attention(nn.Module):
     def _fused(self, queries: Tensor, need_weights: bool) -> bool:
         if need_weights or not queries.is_cpu:
             return not need_weights
-        # On a CPU, `attend` copies all keys, too much for one query at a time, as a recurrent
-        # decoder has; and the library's kernel is the slower one where the queries are few.
+        # On a CPU, `attend` copies all keys, which costs too much for a single query, as in a
+        # recurrent decoder; and the library's kernel is slower than the formula for few queries.
         return queries.size(2) > 1 if torch.is_grad_enabled() else queries.size(2) >= FEW
 
     def _attend_fused(
@@ -137,7 +137,7 @@ class Attention(nn.Module):
         if trains_on_cpu(queries):
             return attend(queries, *memory, seen, scale=scale, dropout=dropout)
         if seen is not None and seen.dtype != torch.bool:
-            # On a GPU a mask of another type than the queries is an error or read wrongly.
+            # A GPU rejects or misreads a float mask of another type than the queries.
             seen = seen.to(queries.dtype)
         return F.scaled_dot_product_attention(
             queries, *memory, attn_mask=seen, dropout_p=dropout, scale=scale
@@ -148,7 +148,8 @@ class Attention(nn.Module):
         if seen is not None:
             hidden = seen.dtype == torch.bool
             scores = scores.masked_fill(~seen, -math.inf) if hidden else scores + seen
-        return torch.softmax(scores, dim=-1, dtype=torch.float32)
+        exact = torch.promote_types(scores.dtype, torch.float32)
+        return torch.softmax(scores, dim=-1, dtype=exact)
 
     def _split(self, x: Tensor) -> Tensor:
         """(B, T, H * D) -> (B, H, T, D)"""
@@ -168,32 +169,40 @@ class Attention(nn.Module):
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Turns each pair of features by an angle that grows with the position (Su et al. 2021).
 
-    `x` (B, H, T, D) with even D, its T tokens at `positions` (T,).
+    `x` (B, H, T, D) with even D, its T tokens at `positions` (T,). The angles are computed at
+    least in float32, the products in the type of `x`.
     """
-    half = x.size(-1) // 2
-    speed = 10_000.0 ** -(torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = positions.float()[:, None] * speed  # (T, D / 2)
+    half, exact = x.size(-1) // 2, torch.promote_types(x.dtype, torch.float32)
+    speed = 10_000.0 ** -(torch.arange(half, device=x.device, dtype=exact) / half)
+    angle = positions.to(exact)[:, None] * speed  # (T, D / 2)
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 def _positions(first: int, x: Tensor) -> Tensor:
-    """Of the tokens of `x` (B, H, T, D), which follow each other."""
+    """Positions `first`, `first` + 1, ... of the T tokens of `x` (B, H, T, D)."""
     return torch.arange(first, first + x.size(2), device=x.device)
 
 
 def _visible(
     mask: Tensor | None, causal: bool, queries: int, keys: int, device: torch.device
 ) -> Tensor | None:
-    """What may be attended to, True, as it broadcasts to (B, H, Q, K); None: everything."""
+    """`mask` and `causal` as one mask that broadcasts to (B, H, Q, K), of the type of `mask`.
+
+    None: every key may be attended to.
+    """
     seen = mask
     if mask is not None:  # (B, K) -> (B, 1, 1, K), (B, Q, K) -> (B, 1, Q, K)
         seen = mask[:, None, None] if mask.dim() == 2 else mask[:, None]
     if causal and queries > 1:
-        # The last query sees all keys. `is_causal` would line up the first query with the first
-        # key, which is right only for a square.
+        # The last query sees all keys. `is_causal` aligns the first query with the first key,
+        # which is right only for square masks.
         square = torch.ones(queries, keys, dtype=torch.bool, device=device)
         triangle = square.tril(keys - queries)  # (Q, K)
-        seen = triangle if seen is None else seen & triangle
+        if seen is None:
+            return triangle
+        if seen.dtype == torch.bool:
+            return seen & triangle
+        return seen.masked_fill(~triangle, -math.inf)
     return seen

@@ -74,7 +74,7 @@ def test_equal_to_torchs_own(heads: int, causal: bool, mask: Tensor | None) -> N
     )
     found = ours(x, ours.project(memory), mask=mask, causal=causal, need_weights=True)
     close(found.context, expected)
-    close(found.weights, weights, check_dtype=False, rtol=1e-5, atol=1e-6)
+    close(found.weights, weights, rtol=1e-9, atol=1e-10)
 
     names = ("query_proj", "key_proj", "value_proj", "output_proj")
     inner = [x, memory, *(getattr(ours, name).weight for name in names)]
@@ -82,9 +82,9 @@ def test_equal_to_torchs_own(heads: int, causal: bool, mask: Tensor | None) -> N
     upstream = torch.randn_like(expected)
     mine = torch.autograd.grad(found.context, inner, upstream)
     other = torch.autograd.grad(expected, outer, upstream)
-    close(mine[:2], other[:2], rtol=1e-5, atol=1e-6)
-    close(torch.cat(mine[2:5]), other[2], rtol=1e-5, atol=1e-6)
-    close(mine[5], other[3], rtol=1e-5, atol=1e-6)
+    close(mine[:2], other[:2], rtol=1e-9, atol=1e-10)
+    close(torch.cat(mine[2:5]), other[2], rtol=1e-9, atol=1e-10)
+    close(mine[5], other[3], rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("heads", [1, 4])
@@ -127,7 +127,7 @@ def test_dot_is_unscaled() -> None:
     queries = module.query_proj(x).view(B, 2, HEADS, -1).transpose(1, 2)
     context = F.scaled_dot_product_attention(queries, *memory, scale=1.0)
     expected = module.output_proj(context.transpose(1, 2).reshape(B, 2, WIDTH))
-    close(module(x, memory).context, expected, rtol=1e-5, atol=1e-6)
+    close(module(x, memory).context, expected, rtol=1e-9, atol=1e-10)
 
 
 def test_an_unknown_score_is_our_own_mistake() -> None:
@@ -158,10 +158,10 @@ def test_fused_is_explicit(
         assert not calls
         found = module(x, memory, mask=mask, causal=causal)
     assert len(calls) == 1 and found.weights is None
-    close(found.context, explicit, rtol=1e-5, atol=1e-6)
+    close(found.context, explicit, rtol=1e-9, atol=1e-10)
     trained = module(x, memory, mask=mask, causal=causal)
     assert len(calls) == 1, "the fused kernel's backward is slow on a CPU"
-    close(trained.context, explicit, rtol=1e-5, atol=1e-6)
+    close(trained.context, explicit, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -175,10 +175,24 @@ def test_a_mask_of_every_query_may_be_added_to_the_scores(score: str, queries: i
     for grad in (False, True):
         with torch.set_grad_enabled(grad):
             found = [module(x, memory, mask=mask).context for mask in (seen, added)]
-        close(*found, rtol=1e-5, atol=1e-6)
+        close(*found, rtol=1e-9, atol=1e-10)
     for row in range(queries):
         alone = module(x[:, row, None], memory, mask=seen[:, row]).context
-        close(found[0][:, row, None], alone, rtol=1e-5, atol=1e-6)
+        close(found[0][:, row, None], alone, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("queries", [1, 3, K])
+@pytest.mark.parametrize("whole", [False, True], ids=["keys", "keys of each query"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_causal_with_a_mask_of_floats(score: str, queries: int, whole: bool, grad: bool) -> None:
+    module = attention(score)
+    x, memory = words(B, queries), module.project(words(B, K))
+    seen = MASK[:, None].repeat(1, queries, 1) if whole else MASK
+    added = torch.zeros(seen.shape, dtype=torch.float64).masked_fill(~seen, -math.inf)
+    with torch.set_grad_enabled(grad):
+        found, expected = (module(x, memory, mask=mask, causal=True) for mask in (added, seen))
+    close(found.context, expected.context, rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -195,7 +209,7 @@ def test_causal_with_cached_keys_is_the_end_of_the_square(
         parts = module.project(old), module.project(new, torch.arange(K - queries, K))
         cached = KeyValue(*(torch.cat(sides, dim=2) for sides in zip(*parts, strict=True)))
         found = module(new, cached, causal=True, need_weights=need_weights)
-    close(found.context, whole.context[:, -queries:], rtol=1e-5, atol=1e-6)
+    close(found.context, whole.context[:, -queries:], rtol=1e-9, atol=1e-10)
     if need_weights:
         close(found.weights, whole.weights[:, :, -queries:])
 
@@ -223,7 +237,7 @@ def test_padding_changes_nothing(score: str, grad: bool, heads: int) -> None:
         found = module(query, module.project(memory), mask=MASK).context
         for row, length in enumerate(MASK.sum(1).tolist()):
             alone = module(query[row, None], module.project(memory[row, None, :length])).context
-            close(found[row], alone[0], rtol=1e-5, atol=1e-6)
+            close(found[row], alone[0], rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -232,7 +246,7 @@ def test_weights_are_shares_of_what_may_be_seen(score: str) -> None:
     x = words(B, K)
     weights = module(x, module.project(x), mask=MASK, causal=True, need_weights=True).weights
     assert weights.shape == (B, HEADS, K, K)
-    close(weights.sum(-1), torch.ones(B, HEADS, K))
+    close(weights.sum(-1), torch.ones(B, HEADS, K, dtype=torch.float64))
     seen = MASK[:, None, None, :] & torch.ones(K, K, dtype=torch.bool).tril()
     assert (weights[~seen.expand_as(weights)] == 0).all()
     assert (weights[seen.expand_as(weights)] > 0).all()
