@@ -1,4 +1,4 @@
-"""Scores: how well each key answers each query, the one thing in which attentions differ.
+"""Scores: how well each key answers each query. Attention mechanisms differ mainly in the score.
 
 B batch, Q queries, K keys, H heads, D width of a head.
 """
@@ -12,19 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from nmt.models.gradient import once_differentiable
+
 
 class Score(nn.Module):
     """How well a key answers a query: query (B, H, Q, D), key (B, H, K, D) -> (B, H, Q, K)."""
 
-    # What the inner product is multiplied by, where the score is one; else None.
-    scale: float | None = None
+    scale: float | None = None  # the factor of a scaled inner product; None for other scores
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         raise NotImplementedError
 
 
 class Dot(Score):
-    """score = q . k (Luong et al. 2015, equation 8, "dot")."""
+    """score = q . k (Luong et al. 2015, equation 8, "dot"), rounded to the type of q and k."""
 
     scale = 1.0
 
@@ -33,14 +34,14 @@ class Dot(Score):
 
 
 class ScaledDot(Score):
-    """score = q . k / sqrt(D) (Vaswani et al. 2017, equation 1)."""
+    """score = q . k / sqrt(D) (Vaswani et al. 2017, equation 1), rounded to the type of q and k."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.scale: float = 1 / math.sqrt(width)
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        # Scaling the query is cheaper than scaling the scores: D is less than K * H as a rule.
+        # Scaling the query is cheaper than scaling the scores: D is usually smaller than K.
         return (query * self.scale) @ key.transpose(-2, -1)
 
 
@@ -59,12 +60,13 @@ class Additive(Score):
 
 
 class _Additive(torch.autograd.Function):
-    """tanh(q + k) is (B, H, Q, K, D), far larger than all else in a step of a decoder: it is made
-    in blocks, and made again on the way back instead of kept.
+    """The additive score, without keeping tanh(q + k) for the backward pass.
 
-    As tanh(x) = 2 s - 1 with s = sigmoid(2 x), which a CPU computes six times as fast. With g the
-    gradient of a score, the gradients are g (2 s - 1) of v, and 4 g v s (1 - s) of q and of k,
-    each summed over what it was broadcast to. All at least in float32.
+    tanh(q + k) is (B, H, Q, K, D), by far the largest tensor of a decoder step. It is computed
+    block by block and recomputed in the backward pass, as 2 s - 1 with s = sigmoid(2 (q + k)),
+    which a CPU computes six times as fast. If g is the gradient of a score, the gradient of v is
+    g (2 s - 1), and that of q and k is 4 g v s (1 - s), each summed over the broadcast dimensions.
+    Everything is computed at least in float32.
     """
 
     @staticmethod
@@ -78,6 +80,7 @@ class _Additive(torch.autograd.Function):
         return scores.mul_(2).sub_(v.sum(-1))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, energy = ctx.saved_tensors
         exact = torch.promote_types(query.dtype, torch.float32)
@@ -97,8 +100,10 @@ class _Additive(torch.autograd.Function):
 
 
 def _sigmoids(query: Tensor, key: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """sigmoid(2 (q + k)) of some entries of the batch at a time: (b, H, Q, K, D), each in the
-    memory of the one before."""
+    """sigmoid(2 (q + k)) of b entries of the batch at a time, (b, H, Q, K, D).
+
+    Each block overwrites the one before.
+    """
     size = (*query.shape[1:3], *key.shape[2:])  # (H, Q, K, D)
     step = max(1, _block(query.device) // math.prod(size))
     exact = torch.promote_types(query.dtype, torch.float32)
@@ -111,7 +116,7 @@ def _sigmoids(query: Tensor, key: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 def _block(device: torch.device) -> int:
-    """Numbers in a block: enough to keep the device busy."""
+    """The size of a block in numbers: enough to keep the device busy."""
     return 1 << 26 if device.type == "cuda" else 1 << 20
 
 
