@@ -1,4 +1,4 @@
-"""Which device a model runs on, and in which precision its matrix products are made there."""
+"""The device of a model, and the precision of its matrix products there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def start_torch(config: TrainingConfig) -> torch.device:
-    """Sets the seed and the threads for a training, and picks its device."""
+    """Sets the seed and the threads of a training run, and picks its device."""
     device = pick_device(config.device)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -25,7 +25,10 @@ def start_torch(config: TrainingConfig) -> torch.device:
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`: a GPU where there is one, else the CPU. Raises `UserError` for what is not there."""
+    """The device of this name; `auto` is a GPU if there is one, or else the CPU.
+
+    Raises `UserError` if the machine has no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     message = f"device must be auto, cpu, cuda or cuda:N, but is {name!r}"
@@ -42,7 +45,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(precision: str, device: torch.device) -> str:
-    """As named, or by `auto` bf16 where the hardware multiplies it faster than fp32."""
+    """`precision` itself; for `auto`, bf16 if the hardware multiplies it faster than fp32."""
     if precision == "auto":
         return "bf16" if _fast_bf16(device) else "fp32"
     if precision == "bf16" and device.type == "cpu" and not has_bf16_kernels():
@@ -51,13 +54,18 @@ def pick_precision(precision: str, device: torch.device) -> str:
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Of a training's `precision`."""
+    """The type of the matrix products for `training.precision`."""
     picked = pick_precision(precision, device)
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[picked]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
-    """Matrix products in `dtype`; weights, sums and normalisations stay float32."""
+    """Computes matrix products in `dtype`.
+
+    Weights, gradients of weights, softmax, loss and optimizer stay float32. In bf16, most of what
+    passes between products is rounded to bf16 as well: residual sums, inputs and outputs of
+    normalisations, and the states of recurrent cells (a GRU encoder's stay float32 on a CPU).
+    """
     context: AbstractContextManager[None] = torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16
     )
@@ -65,9 +73,9 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 
 
 def send(x: Tensor, device: torch.device) -> Tensor:
-    """`x` to the device, while a GPU's work goes on.
+    """Copies `x` to the device without waiting for a GPU.
 
-    A copy from memory that is not pinned would wait for all that the GPU was given before.
+    A copy from memory that is not pinned would wait until the GPU has finished all its work.
     """
     if device.type == "cuda" and not x.is_cuda:
         x = x.pin_memory()
@@ -75,28 +83,28 @@ def send(x: Tensor, device: torch.device) -> Tensor:
 
 
 def bound_kernel_cache() -> None:
-    """Before the first product: keeps only the kernels of the latest shapes on a CPU.
+    """Limits how many compiled kernels a CPU keeps; to be called before the first matrix product.
 
-    Translating makes bf16 products of ever new shapes, and by default a thousand of their kernels
-    are kept, twice: by oneDNN and by ideep, which stands between it and torch.
+    Translating computes bf16 products of ever new shapes. By default, a thousand of their kernels
+    are kept twice: by oneDNN, and by ideep, the layer between oneDNN and torch.
     """
     for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(variable, "64")
 
 
 def has_bf16_kernels() -> bool:
-    """Whether the library that multiplies for torch on CPUs (oneDNN) has bf16 on this one."""
+    """Whether oneDNN, which multiplies matrices for torch on CPUs, supports bf16 on this one."""
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return check is not None and bool(check())
 
 
 def has_int8_kernels() -> bool:
-    """Whether torch has fast products of 8-bit integers on this CPU: not on an x86 without VNNI."""
+    """Whether torch multiplies 8-bit integers fast on this CPU; an x86 CPU needs VNNI for that."""
     return _cpu_has("vnni") or not _cpu_has("avx2")
 
 
 def _cpu_has(name: str) -> bool:
-    """By private names of torch; where a version lacks one, the answer is no."""
+    """Asks a private function of torch; if this version does not have it, the answer is no."""
     return bool(getattr(torch.cpu, f"_is_{name}_supported", lambda: False)())
 
 

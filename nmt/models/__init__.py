@@ -1,4 +1,4 @@
-"""The models, chosen by `config.model`."""
+"""The models. `config.model` selects one."""
 
 from nmt.config import ModelConfig, RNNConfig, TransformerConfig
 from nmt.errors import require
@@ -6,7 +6,7 @@ from nmt.models.seq2seq import Seq2Seq
 
 
 def build_model(config: ModelConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """A freshly initialised model for vocabularies of these sizes (the same one where joint)."""
+    """A freshly initialised model for vocabularies of these sizes (equal if joint)."""
     from nmt.models.rnn import build_rnn
     from nmt.models.transformer import build_transformer
 

@@ -1,7 +1,7 @@
-"""The keys and values of what has been said, of all hypotheses of a sentence together.
+"""A cache of keys and values that all hypotheses of a sentence share.
 
-B sentences, W hypotheses of each, H heads, C places, K of them written, D width of a head,
-L layers.
+B sentences, W hypotheses of each, H heads, C places for tokens, K of them filled, D width of a
+head, L layers.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from nmt.models.products import GRAIN
 
 
 class Written:
-    """How many places of a shared memory are taken: who wrote last may go on writing in place."""
+    """The number of filled places in a memory that several caches may share.
+
+    Only the cache that wrote last may continue writing in place.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
 
 
 class Cache(NamedTuple):
-    """The keys of every token that a hypothesis has read, once a sentence.
+    """The keys and values of every token of every hypothesis, stored once per sentence.
 
-    The hypotheses are the queries, and `own` says which keys are whose. So a hypothesis that is
-    continued twice costs two rows of `own`, and no key is copied. It is a value: two that come
-    from the same one do not disturb each other.
+    The hypotheses are the queries, and `own` records which keys belong to which hypothesis. A
+    hypothesis that is continued twice costs two rows of `own`; no key is copied. A cache is a
+    value: two caches made from the same one do not affect each other.
     """
 
-    own: Tensor  # (B, W, C): 0 for the tokens a hypothesis consists of, -inf for others
+    own: Tensor  # (B, W, C): 0 for the tokens of a hypothesis, -inf for all others
     layers: tuple[KeyValue, ...]  # L of (B, H, C, D); empty before the first token
-    filled: int  # K, of the places that hold keys of this cache
-    written: Written  # places of `layers` that hold keys, of this cache or of one that came of it
+    filled: int  # K, the places that hold keys of this cache
+    written: Written  # the places of `layers` in use, by this cache or by one made from it
 
     @classmethod
     def start(cls, sentences: int, device: torch.device) -> Cache:
@@ -51,8 +54,7 @@ class Cache(NamedTuple):
         return chosen._replace(layers=layers, written=Written(self.filled))
 
     def with_room(self) -> Cache:
-        """Of these hypotheses, each with one more token: the place of its key is there and not yet
-        written."""
+        """The cache with a place, not yet written, for one more token of each hypothesis."""
         width, room = self.own.shape[1:]
         cache = self
         if self.written.count != self.filled or self.filled + width > room:
@@ -63,24 +65,24 @@ class Cache(NamedTuple):
         return cache._replace(own=own, filled=end)
 
     def _compact(self, width: int) -> Cache:
-        """In a memory of its own, without the keys that are nobody's any more."""
+        """A copy in a memory of its own, without keys that belong to no hypothesis any more."""
         alive = (self.own == 0).any(1)  # (B, C)
         count = int(alive.sum(1).max()) if alive.numel() else 0
         room = _room(count, width)
         order = alive.int().argsort(dim=1, descending=True, stable=True)[:, :count]
         own = self.own.new_full((*self.own.shape[:2], room), -math.inf)
         own[:, :, :count] = self.own.gather(2, order[:, None].expand(-1, self.own.size(1), -1))
-        places = nn.functional.pad(order, (0, room - count))  # (B, room); any, where nothing is
+        places = nn.functional.pad(order, (0, room - count))  # (B, room); empty places copy key 0
         return Cache(
             own, tuple(_moved(each, places) for each in self.layers), count, Written(count)
         )
 
     def write(self, layer: int, new: KeyValue) -> tuple[KeyValue, Cache]:
-        """The keys of all tokens in a layer, those `new` (B, H, W, D) at the end; and the cache
-        that holds them.
+        """Writes the `new` keys (B, H, W, D) of a layer after the earlier ones.
 
-        Of other types than float32 places follow that are nobody's yet: their products would copy
-        a part of a memory, while those of float32 read it where it is.
+        Returns all keys of the layer, and the cache that holds them. In types other than float32,
+        unused places follow the keys: a matrix product would copy a part of a memory, which only
+        float32 reads in place.
         """
         layers = self.layers
         if layer == len(layers):  # the first token: no layer has a memory yet
@@ -93,18 +95,18 @@ class Cache(NamedTuple):
 
 
 def _room(count: int, width: int) -> int:
-    """Places for twice what is there; of few sizes, for which a CPU has to make few kernels."""
+    """Places for twice the tokens, rounded up so that a CPU compiles kernels for few sizes."""
     return GRAIN * math.ceil((2 * (count + width)) / GRAIN)
 
 
 def _empty(like: Tensor, room: int) -> Tensor:
-    """Zeros, as what is nobody's is multiplied all the same: by 0."""
+    """Zeros, because unused places take part in the product with a weight of 0."""
     batch, heads, _, width = like.shape
     return like.new_zeros(batch, heads, room, width)
 
 
 def _moved(layer: KeyValue, places: Tensor) -> KeyValue:
-    """The keys of `places` (B, C'), in a memory of their own."""
+    """The keys at `places` (B, C'), copied to a memory of their own."""
     heads, room = layer.key.shape[1:3]
     starts = room * torch.arange(layer.key.size(0) * heads, device=places.device)  # (B * H,)
     rows = (starts[:, None] + places.repeat_interleave(heads, dim=0)).flatten()

@@ -22,9 +22,9 @@ from nmt.models.seq2seq import Decoded, Decoder, Encoder, Memory, Seq2Seq, Stepp
 
 
 class Residual(nn.Module):
-    """x + sublayer(x), with layer normalisation before the sublayer (pre) or behind the sum (post).
+    """x + sublayer(x), with layer normalisation before the sublayer (pre) or after the sum (post).
 
-    Xiong et al. 2020 compare the two; the paper's is post.
+    The paper uses post; Xiong et al. 2020 compare the two.
     """
 
     def __init__(self, width: int, *, pre_norm: bool, dropout: float) -> None:
@@ -34,32 +34,32 @@ class Residual(nn.Module):
         self.dropout = Dropout(dropout)
 
     def enter(self, x: Tensor) -> Tensor:
-        """What the sublayer reads."""
+        """The input of the sublayer."""
         return for_products(self.norm(x) if self.pre_norm else x)
 
     def leave(self, x: Tensor, sublayer: Tensor) -> Tensor:
-        """The sum with what the sublayer made of it."""
+        """The sum of `x` and the output of the sublayer."""
         total = self.dropout.added(x, sublayer)
         left: Tensor = total if self.pre_norm else self.norm(total)
         return left
 
 
 class FeedForward(nn.Sequential):
-    """The same two-layer network at every position (Vaswani et al. 2017, equation 2)."""
+    """A two-layer network, the same at every position (Vaswani et al. 2017, equation 2)."""
 
     def __init__(self, width: int, inner: int, *, activation: str) -> None:
         curve = nn.GELU() if activation == "gelu" else nn.ReLU()
         super().__init__(nn.Linear(width, inner), curve, nn.Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, N) -> (B, T, N)"""
+        """x (B, T, N) -> (B, T, N)."""
         into, curve, out = self
         inner = rectified(into, x) if isinstance(curve, nn.ReLU) else curve(into(x))
         return cast(Tensor, out(inner))
 
 
 class Embedding(nn.Module):
-    """Token embeddings times sqrt(N) plus sinusoids, where positions are not rotary (3.4, 3.5)."""
+    """Token embeddings times sqrt(N), plus sinusoids unless positions are rotary (3.4, 3.5)."""
 
     def __init__(self, tokens: nn.Embedding, *, sinusoids: bool, dropout: float) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Embedding(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, positions: Tensor | None = None) -> Tensor:
-        """`tokens` (B, T) at `positions` (T,), which count from 0 if None -> (B, T, N)"""
+        """`tokens` (B, T) -> (B, T, N); `positions` (T,) count from 0 if None."""
         width = self.tokens.embedding_dim
         x: Tensor = self.tokens(tokens)
         if self.sinusoids:
@@ -98,7 +98,7 @@ class EncoderLayer(nn.Module):
         self.around_attention, self.around_feedforward = _residuals(config, 2)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, S, N), mask (B, S) -> (B, S, N)"""
+        """x (B, S, N), mask (B, S) -> (B, S, N)."""
         inner = self.around_attention.enter(x)
         attended = self.attention(inner, self.attention.project(inner), mask=mask)
         x = self.around_attention.leave(x, attended.context)
@@ -117,7 +117,7 @@ class DecoderLayer(nn.Module):
         self.around_self, self.around_source, self.around_feedforward = _residuals(config, 3)
 
     def attend_self(self, x: Tensor) -> Tensor:
-        """x (B, T, N), none of the T looking ahead -> (B, T, N)"""
+        """Causal self-attention: x (B, T, N) -> (B, T, N)."""
         inner = self.around_self.enter(x)
         attended = self.self_attention(inner, self.self_attention.project(inner), causal=True)
         return self.around_self.leave(x, attended.context)
@@ -125,8 +125,10 @@ class DecoderLayer(nn.Module):
     def attend_own(
         self, x: Tensor, cache: Cache, layer: int, positions: Tensor
     ) -> tuple[Tensor, Cache]:
-        """x (B, W, N), a token of each of W hypotheses -> (B, W, N), each having seen its own
-        tokens in this `layer` of the cache; and the cache with the new ones."""
+        """Self-attention of one token of each hypothesis, x (B, W, N), to its own earlier tokens.
+
+        Returns (B, W, N) and the cache with the new tokens added in this `layer`.
+        """
         inner = self.around_self.enter(x)
         new = self.self_attention.project(inner, positions)
         seen, cache = cache.write(layer, new)
@@ -137,7 +139,7 @@ class DecoderLayer(nn.Module):
     def attend_source(
         self, x: Tensor, source: KeyValue, mask: Tensor, need_weights: bool = False
     ) -> Attended:
-        """x (B, Q, N) attends to the projected source, then feed-forward: (B, Q, N), weights."""
+        """Attention of x (B, Q, N) to the projected source, then feed-forward."""
         context, weights = self.cross_attention(
             self.around_source.enter(x), source, mask=mask, need_weights=need_weights
         )
@@ -165,12 +167,12 @@ class TransformerEncoder(Encoder):
 
 
 class TransformerState(NamedTuple):
-    """Keys and values, once a sentence: of the source, and of what its hypotheses have read."""
+    """Keys and values, once per sentence: the source's, and those of its hypotheses' tokens."""
 
     source: tuple[KeyValue, ...]  # L of (B, H, S, D)
-    mask: Tensor  # (B, 1, S): 0, and -inf for padding
+    mask: Tensor  # (B, 1, S): 0, or -inf for padding
     target: Cache
-    length: int  # tokens of each hypothesis
+    length: int  # the number of tokens of each hypothesis
 
     def select(self, rows: Tensor) -> TransformerState:
         target = self.target.select(rows)
@@ -210,7 +212,7 @@ class TransformerDecoder(Decoder[TransformerState]):
     def step(
         self, tokens: Tensor, state: TransformerState, need_weights: bool = False
     ) -> Stepped[TransformerState]:
-        # The new tokens of all hypotheses stand at the same place.
+        # All hypotheses have the same length.
         positions = torch.full((tokens.size(1),), state.length, device=tokens.device)  # (W,)
         x = self.embedding(tokens, positions)  # (B, W) -> (B, W, N)
         mask = state.mask.expand(-1, tokens.size(1), -1)
@@ -226,7 +228,10 @@ class TransformerDecoder(Decoder[TransformerState]):
 def build_transformer(
     config: TransformerConfig, source_vocabulary: int, target_vocabulary: int
 ) -> Seq2Seq:
-    """A freshly initialised Transformer: Xavier for the projections, N(0, 1/N) for embeddings."""
+    """A freshly initialised Transformer: projections are Xavier, embeddings N(0, 1/N).
+
+    The vector of the additive score initialises itself.
+    """
     tables = [nn.Embedding(size, config.width) for size in (source_vocabulary, target_vocabulary)]
     source_table = tables[1] if config.tied_embeddings == "all" else tables[0]
     output = nn.Linear(config.width, target_vocabulary, bias=False)
@@ -272,5 +277,5 @@ def _residuals(config: TransformerConfig, count: int) -> list[Residual]:
 
 
 def _final_norm(config: TransformerConfig) -> nn.Module:
-    # Post-norm layers end in a normalisation of their own.
+    # A post-norm layer already ends in a normalisation.
     return nn.LayerNorm(config.width) if config.norm == "pre" else nn.Identity()

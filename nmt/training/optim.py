@@ -14,13 +14,18 @@ from torch.optim.adam import adam
 from nmt.config import TrainingConfig
 from nmt.errors import UserError
 
+# As in Vaswani et al. 2017, section 5.3. With so small a value, a parameter whose true gradient is
+# 0 takes full steps in the direction of the rounding noise. The key bias of a scaled dot product is
+# such a parameter; it drifts, but no output depends on it.
+EPSILON = 1e-9
+
 
 class Memory(NamedTuple):
-    """What Adam keeps of each parameter."""
+    """Adam's state of one parameter."""
 
-    step: Tensor  # () updates so far
-    exp_avg: Tensor  # of the gradient, in its shape
-    exp_avg_sq: Tensor  # of its square
+    step: Tensor  # () the number of updates
+    exp_avg: Tensor  # the running mean of the gradient, in its shape
+    exp_avg_sq: Tensor  # the running mean of its square
 
 
 def zeros(like: Tensor) -> Memory:
@@ -30,10 +35,11 @@ def zeros(like: Tensor) -> Memory:
 
 
 class Adam:
-    """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), in the library's one kernel.
+    """Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019) with torch's fused kernel.
 
-    As `torch.optim.Adam` calls it, but that class imports torch's compiler, which takes a second
-    or two and 75 MB. Weight decay leaves out vectors: biases and the gains of normalisations.
+    It calls the kernel as `torch.optim.Adam` does. That class would import torch's compiler, which
+    takes a second or two and 75 MB. Weight decay does not apply to vectors: biases and gains of
+    normalisations.
     """
 
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
@@ -50,11 +56,10 @@ class Adam:
 
     @torch.no_grad()
     def step(self, rate: float, *, skip: Tensor, divisor: Tensor | None = None) -> None:
-        """An update by the gradients over the `divisor` (); where `skip` () is 1 and not 0, nothing
-        changes.
+        """Updates the parameters with the gradients divided by `divisor` (), unless `skip` () is 1.
 
-        Only the kernel looks at them: no host waits for a GPU, and no pass of its own scales the
-        gradients.
+        Only the kernel reads the two, so the program does not wait for a GPU, and scaling the
+        gradients takes no pass of its own.
         """
         for begin, end, decay in (
             (0, len(self.matrices), self.config.weight_decay),
@@ -70,7 +75,7 @@ class Adam:
         if not rows:
             return
         if divisor is not None and divisor.is_cpu and divisor == 1:
-            divisor = None  # else the kernel writes back the gradients
+            divisor = None  # with a divisor, the kernel would also write the gradients
         parameters, gradients, steps, averages, squares = map(list, zip(*rows, strict=True))
         adam(
             parameters,
@@ -88,21 +93,21 @@ class Adam:
             beta2=self.config.beta2,
             lr=rate,
             weight_decay=decay,
-            eps=1e-9,
+            eps=EPSILON,
             maximize=False,
         )
 
     @torch.no_grad()
     def gradient_norm(self) -> Tensor:
-        """() of all gradients together."""
+        """The norm () of all gradients together."""
         gradients = [each.grad for each in self.parameters if each.grad is not None]
-        # The many vectors as one: a norm takes longer to begin than to make.
+        # The many vectors as one, because starting a norm takes longer than computing it.
         vectors = [each for each in gradients if each.dim() <= 1]
         joined = [each for each in gradients if each.dim() > 1]
         joined += [torch.cat([each.flatten() for each in vectors])] if vectors else []
         if not joined or not joined[0].is_cpu:
             return get_total_norm(joined)
-        # Which takes a CPU less time than torch's norm of each.
+        # On a CPU this is faster than torch's norm of each.
         squares = [torch.dot(each, each) for each in map(torch.flatten, joined)]
         return torch.stack(squares).sum().sqrt()
 
@@ -111,11 +116,11 @@ class Adam:
             parameter.grad = None
 
     def saved(self) -> dict[int, dict[str, Tensor]]:
-        """The memory of each parameter, in order; all else is the config's."""
+        """The state of each parameter, in order; everything else comes from the config."""
         return {index: memory._asdict() for index, memory in enumerate(self.memory)}
 
     def load(self, saved: Mapping[int, Mapping[str, Tensor]]) -> None:
-        """Takes over what `saved` gave. Raises `ValueError` where it does not fit the model."""
+        """Restores what `saved` returned. Raises `ValueError` if it does not fit the model."""
         if set(saved) != set(range(len(self.memory))):
             raise ValueError("the optimizer's memory is of other parameters")
         for index, memory in enumerate(self.memory):

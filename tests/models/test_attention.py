@@ -279,6 +279,16 @@ def test_dropout_leaves_out_weights_in_training_only() -> None:
     close(weights.sum(-1), torch.ones(B, HEADS, K))  # what is drawn is what the model computed
 
 
+@pytest.mark.parametrize("score", PRODUCTS)
+def test_a_bias_of_the_keys_changes_no_output_of_a_product(score: str) -> None:
+    """So its true gradient is 0, and wherever Adam takes it does not matter."""
+    module = attention(score)
+    query, memory = words(B, 2), words(B, K)
+    before = module(query, module.project(memory), mask=MASK).context
+    nn.init.normal_(module.key_proj.bias)
+    close(module(query, module.project(memory), mask=MASK).context, before)
+
+
 def test_keys_are_selected() -> None:
     key, value = torch.randn(B, HEADS, K, 4), torch.randn(B, HEADS, K, 5)
     whole = KeyValue(key, value)
