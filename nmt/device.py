@@ -99,8 +99,18 @@ def has_bf16_kernels() -> bool:
 
 
 def has_int8_kernels() -> bool:
-    """Whether torch multiplies 8-bit integers fast on this CPU; an x86 CPU needs VNNI for that."""
-    return _cpu_has("vnni") or not _cpu_has("avx2")
+    """Whether torch multiplies 8-bit integers fast and exactly on this CPU.
+
+    An x86 CPU needs VNNI for both. oneDNN's sums saturate without it, also where a CPU has it but
+    ONEDNN_MAX_CPU_ISA forbids its use.
+    """
+    fast = _cpu_has("vnni") or not _cpu_has("avx2")
+    return fast and _sums_int8_exactly()
+
+
+def _sums_int8_exactly() -> bool:
+    largest = torch.full((16, 64), 127, dtype=torch.int8)
+    return bool((torch._int_mm(largest, largest.t()) == 127 * 127 * 64).all())
 
 
 def _cpu_has(name: str) -> bool:

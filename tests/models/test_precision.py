@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from nmt.config import BOS, EOS, PAD, DecodingConfig
 from nmt.decoding import translate_ids
+from nmt.device import has_int8_kernels
 from nmt.errors import UserError
 from nmt.models import precision
 from nmt.models.precision import Int8Linear, in_precision
@@ -63,6 +64,7 @@ def test_a_row_is_the_same_in_any_company() -> None:
         assert torch.equal(torch.cat([layer(part) for part in x.split(size)]), together)
 
 
+@pytest.mark.skipif(not has_int8_kernels(), reason="this CPU has no exact products of int8")
 @pytest.mark.parametrize("inputs", [24, 1040, 2048])
 def test_without_kernels_for_integers(inputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same to the last bit, with the largest sums that can be of up to 1,040 inputs."""
@@ -77,6 +79,22 @@ def test_without_kernels_for_integers(inputs: int, monkeypatch: pytest.MonkeyPat
         layers.append(Int8Linear(exact))
     assert [layer.weight.dtype for layer in layers] == [torch.int8, torch.float32]
     assert torch.equal(layers[0](x), layers[1](x))
+
+
+def test_kernels_whose_sums_saturate_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As oneDNN's do without VNNI, which ONEDNN_MAX_CPU_ISA may hide on a CPU that has it."""
+
+    def saturating(left: Tensor, right: Tensor) -> Tensor:
+        """Sums of two products, the left factor moved to 0..255, in 16 bits."""
+        lefts, rights = (left.int() + 128).unflatten(1, (-1, 2)), right.int().unflatten(0, (-1, 2))
+        pairs = torch.einsum("rnp,npm->rnm", lefts, rights).clamp(-(2**15), 2**15 - 1)
+        return pairs.sum(1) - 128 * right.int().sum(0)
+
+    ones = torch.ones(3, 4, dtype=torch.int8)
+    assert (saturating(ones, ones.t()) == 4).all()
+    monkeypatch.setattr(torch, "_int_mm", saturating)
+    assert not has_int8_kernels()
+    assert Int8Linear(linear()).weight.dtype == torch.float32
 
 
 def test_rows_of_zeros_and_no_rows() -> None:
