@@ -22,11 +22,17 @@ from nmt.models.linear import trains_on_cpu
 from nmt.models.scores import build_score
 from nmt.models.seq2seq import Decoded, Decoder, Encoder, Memory, Seq2Seq, Stepped
 
+# Projections to several vectors at once: the inputs of the gates, or the first state of each cell.
+STACKED = ("weight_ih", "embedding_proj", "context_proj", "upper_proj", "initial")
+# A cell adds up two biases. The forget gate is the second one, in torch's LSTM as in `LSTMCell`.
+FORGET_BIASES = ("bias_ih_l0", "bias_ih_l0_reverse", "recurrent.bias")
+
 
 class RNNEncoder(Encoder):
-    """Bidirectional GRU or LSTM (3.2), to a Memory of M = 2 * width.
+    """A bidirectional GRU or LSTM (section 3.2); its Memory has the width M = 2 * width.
 
-    The last half of the first state is the backward encoder's last one, which has read it all.
+    The second half of the first state is the last state of the backward direction, which has read
+    the whole sentence.
     """
 
     def __init__(self, config: RNNConfig, embedding: nn.Embedding) -> None:
@@ -41,7 +47,8 @@ class RNNEncoder(Encoder):
         )
 
     def forward(self, source: Tensor, mask: Tensor, lengths: Tensor) -> Memory:
-        # On a CPU the way back through a packed sequence fills a gradient of it all at each step.
+        # On a CPU, the backward pass through a packed sequence fills a gradient of the whole
+        # sequence at each step.
         read = _read_padded if trains_on_cpu(source) else _read_packed
         x = self.dropout(self.embedding(source))
         for layer in self.layers:
@@ -50,10 +57,13 @@ class RNNEncoder(Encoder):
 
 
 class Cell(nn.Module):
-    """One recurrent step whose input was projected before: gates (R, G), state (R, C) -> (R, C)."""
+    """One recurrent step whose input is already projected: gates (R, G), state (R, C) -> (R, C).
+
+    Under autocast to bf16, the states are rounded to bf16 as well, an LSTM's cell included.
+    """
 
     gates: int
-    parts: int = 1  # a state is that many vectors of the cell's width
+    parts: int = 1  # vectors of the cell's width in a state
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -65,7 +75,7 @@ class Cell(nn.Module):
 
 
 class GRUCell(Cell):
-    """Cho et al. 2014, with the reset gate behind the product as in cuDNN."""
+    """Cho et al. 2014, with the reset gate applied after the product, as in cuDNN."""
 
     gates = 3
 
@@ -80,7 +90,7 @@ class GRUCell(Cell):
 
 
 class LSTMCell(Cell):
-    """Hochreiter and Schmidhuber 1997 with a forget gate. A state is the output, then the cell."""
+    """Hochreiter and Schmidhuber 1997 with a forget gate; a state is the output, then the cell."""
 
     gates = 4
     parts = 2
@@ -94,18 +104,18 @@ class LSTMCell(Cell):
 
 
 class Recurred(NamedTuple):
-    """What one step of the recurrence gives."""
+    """The results of one step of the recurrence."""
 
-    output: Tensor  # (B, W, N) of the top layer
+    output: Tensor  # (B, W, N), the top layer's
     context: Tensor  # (B, W, M)
     hidden: Tensor  # (B, W, L * C)
     weights: Tensor | None  # (B, H, W, S)
 
 
 class RNNState(NamedTuple):
-    """The hidden states of each hypothesis, and the source keys once a sentence."""
+    """The hidden states of each hypothesis, and the source keys, once per sentence."""
 
-    hidden: Tensor  # (B, W, L * C), C the numbers in one cell's state
+    hidden: Tensor  # (B, W, L * C); C is the width of one cell's state
     source: KeyValue  # (B, H, S, D)
     mask: Tensor  # (B, S) bool
 
@@ -119,10 +129,10 @@ class RNNState(NamedTuple):
 
 
 class RNNDecoder(Decoder[RNNState]):
-    """s_i = f(s_{i-1}, y_{i-1}, c_i), with c_i the context that s_{i-1} asks for (section 3.1).
+    """s_i = f(s_{i-1}, y_{i-1}, c_i), where s_{i-1} is the query of the context c_i (section 3.1).
 
-    What the vocabulary projection reads is a tanh of s_i, y_{i-1} and c_i, in place of the paper's
-    maxout. Further layers are cells stacked on the first.
+    The vocabulary projection reads a tanh layer over s_i, y_{i-1} and c_i; the paper uses maxout.
+    Further layers are cells stacked on the first.
     """
 
     def __init__(self, config: RNNConfig, embedding: nn.Embedding) -> None:
@@ -144,7 +154,7 @@ class RNNDecoder(Decoder[RNNState]):
 
     def forward(self, tokens: Tensor, memory: Memory, need_weights: bool = False) -> Decoded:
         embedded = self.dropout(self.embedding(tokens))  # (B, T, E)
-        projected = self.embedding_proj(embedded)  # (B, T, G): all steps in one product
+        projected = self.embedding_proj(embedded)  # (B, T, G), all steps in one product
         state = self.start(memory)
         steps = []
         for inputs in torch.split(projected, 1, dim=1):
@@ -174,7 +184,7 @@ class RNNDecoder(Decoder[RNNState]):
         return Stepped(states, state._replace(hidden=recurred.hidden), weights)
 
     def _advance(self, inputs: Tensor, state: RNNState, need_weights: bool) -> Recurred:
-        """`inputs` (B, W, G), the projected embedding of the last token of each hypothesis."""
+        """One step; `inputs` (B, W, G) is the projected last token of each hypothesis."""
         layers = state.hidden.chunk(len(self.cells), dim=-1)
         query = layers[0][..., : self.width]
         context, weights = self.attention(
@@ -188,29 +198,24 @@ class RNNDecoder(Decoder[RNNState]):
         return Recurred(output, context, torch.cat(hidden, dim=-1), weights)
 
     def _read_out(self, outputs: Tensor, embedded: Tensor, contexts: Tensor) -> Tensor:
-        """(B, T, N), (B, T, E), (B, T, M) -> (B, T, E), what the vocabulary projection reads."""
+        """The input (B, T, E) of the vocabulary projection.
+
+        `outputs` (B, T, N), `embedded` (B, T, E), `contexts` (B, T, M).
+        """
         read = self.readout(torch.cat([outputs, embedded, contexts], dim=-1))
         states: Tensor = self.dropout(torch.tanh(read))
         return states
 
 
 def build_rnn(config: RNNConfig, source_vocabulary: int, target_vocabulary: int) -> Seq2Seq:
-    """A freshly initialised RNN model: orthogonal recurrent weights as in the paper, Xavier for the
-    others, where the paper draws from N(0, 0.01^2)."""
+    """A freshly initialised RNN model."""
     tables = [
         nn.Embedding(size, config.embedding) for size in (source_vocabulary, target_vocabulary)
     ]
     source_table = tables[1] if config.tied_embeddings == "all" else tables[0]
     output = nn.Linear(config.embedding, target_vocabulary, bias=False)
     model = Seq2Seq(RNNEncoder(config, source_table), RNNDecoder(config, tables[1]), output)
-    for name, parameter in model.named_parameters():
-        if parameter.dim() == 1:
-            nn.init.zeros_(parameter)
-        elif "weight_hh" in name or "recurrent" in name:
-            for gate in torch.split(parameter.data, parameter.size(1)):
-                nn.init.orthogonal_(gate)
-        elif "energy" not in name:
-            nn.init.xavier_uniform_(parameter)
+    _initialise(model, config)
     for table in (source_table, tables[1], output):
         nn.init.normal_(table.weight, std=config.embedding**-0.5)
     if config.tied_embeddings != "none":
@@ -218,10 +223,32 @@ def build_rnn(config: RNNConfig, source_vocabulary: int, target_vocabulary: int)
     return model
 
 
-def _read_packed(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
-    """x (B, S, E), lengths (B,) -> (B, S, M), zeros behind the end of each sentence.
+@torch.no_grad()
+def _initialise(model: Seq2Seq, config: RNNConfig) -> None:
+    """Draws all weights except embeddings, which are N(0, 1/E), and the additive score's.
 
-    Sorted here, as the library would wait for a GPU in sending the order there.
+    Recurrent weights are orthogonal, as in the paper. The others are Xavier, where the paper draws
+    from N(0, 0.01^2). Each gate is drawn as a matrix of its own. Biases are 0, except 1 for the
+    forget gate of an LSTM, which then remembers from the start (Jozefowicz et al. 2015).
+    """
+    for name, parameter in model.named_parameters():
+        width = config.encoder_width if name.startswith("encoder") else config.width
+        recurrent = any(part in name for part in ("weight_hh", "recurrent"))
+        if parameter.dim() == 1:
+            parameter.zero_()
+            if config.cell == "lstm" and name.endswith(FORGET_BIASES):
+                parameter[width : 2 * width] = 1
+        elif "energy" not in name:
+            draw = nn.init.orthogonal_ if recurrent else nn.init.xavier_uniform_
+            stacked = recurrent or any(part in name for part in STACKED)
+            for matrix in torch.split(parameter, width if stacked else len(parameter)):
+                draw(matrix)
+
+
+def _read_packed(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
+    """x (B, S, E), lengths (B,) -> (B, S, M), with zeros after the end of each sentence.
+
+    It sorts the sentences itself: torch would wait for the GPU when it copies the order there.
     """
     lengths, order = lengths.cpu().sort(descending=True)
     packed = pack_padded_sequence(
@@ -233,7 +260,7 @@ def _read_packed(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _read_padded(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
-    """As `_read_packed`, but for what is behind the ends, which may not be attended to."""
+    """Like `_read_packed`, except that the states after the end of a sentence are not zero."""
     weights, backward_weights = layer.all_weights
     turned = _turned(lengths, x.size(1))
     forth = _read_forth(layer, x, weights)
@@ -242,11 +269,11 @@ def _read_padded(layer: nn.RNNBase, x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _read_forth(layer: nn.RNNBase, x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """One direction of the layer, that of these weights: (B, S, E) -> (B, S, M / 2)."""
+    """The direction of the layer that has these weights: (B, S, E) -> (B, S, M / 2)."""
     start = x.new_zeros(1, len(x), layer.hidden_size)
     settings = (True, 1, 0.0, layer.training, False, True)  # one layer of one direction
     if isinstance(layer, nn.LSTM):
-        # Autocast would have it in bf16 of a library that has none on some CPUs.
+        # Autocast would choose bf16 also on CPUs whose library has no kernel for it.
         enabled = torch.is_autocast_enabled("cpu") and has_bf16_kernels()
         with torch.autocast("cpu", enabled=enabled):
             return torch.lstm(x, (start, start), [*weights], *settings)[0]
@@ -254,19 +281,19 @@ def _read_forth(layer: nn.RNNBase, x: Tensor, weights: Sequence[Tensor]) -> Tens
 
 
 def _turned(lengths: Tensor, longest: int) -> Tensor:
-    """(B,) -> (B, S): each sentence's own places from the last to the first, then the padding's."""
+    """(B,) -> (B, S): the positions of each sentence in reverse order, then those of padding."""
     places, lengths = torch.arange(longest, device=lengths.device), lengths[:, None]
     return torch.where(places < lengths, lengths - 1 - places, places)
 
 
 def _rearranged(x: Tensor, places: Tensor) -> Tensor:
-    """(B, S, E), (B, S) -> what of each sentence stood at these places."""
+    """The entries of x (B, S, E) at these positions (B, S) of each sentence."""
     starts = x.size(1) * torch.arange(len(x), device=x.device)[:, None]
     return x.flatten(0, 1).index_select(0, (starts + places).flatten()).view_as(x)
 
 
 def _attention(config: RNNConfig) -> Attention:
-    """W and U of the paper are the query and the key projection; the values are the states."""
+    """The paper's attention: W and U are the query and key projections, the values the states."""
     settings, memory = config.attention, 2 * config.encoder_width
     return Attention(
         build_score(settings.score, settings.heads, config.width // settings.heads),

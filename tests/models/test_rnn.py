@@ -131,3 +131,51 @@ def test_recurrent_weights_begin_orthogonal() -> None:
                 close(gate @ gate.T, torch.eye(len(gate)), rtol=0, atol=1e-5)
                 found += 1
     assert found == 4 * (2 + 2)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_each_gate_begins_as_a_matrix_of_its_own(cell: str) -> None:
+    """Xavier by the size of a gate, whatever it is stacked with."""
+    config = RNNConfig(
+        width=96, embedding=128, encoder_width=64, cell=cell, encoder_layers=2, decoder_layers=2
+    )
+    model = build_model(config, 20, 20)
+    found = 0
+    for name, parameter in model.named_parameters():
+        width = 64 if "weight_ih" in name else 96
+        if any(part in name for part in rnn.STACKED):
+            if parameter.dim() == 1:
+                continue
+            for gate in parameter.detach().split(width):
+                assert gate.shape == (width, parameter.size(1))
+                expected = (2 / sum(gate.shape)) ** 0.5
+                assert gate.std().item() == pytest.approx(expected, rel=0.05)
+                found += 1
+        elif "_proj.weight" in name or "readout.weight" in name:
+            expected = (2 / sum(parameter.shape)) ** 0.5
+            assert parameter.std().item() == pytest.approx(expected, rel=0.05)
+    gates, states = (4, 2) if cell == "lstm" else (3, 1)
+    assert found == gates * (2 * 2 + 3) + states * 2
+
+
+def test_an_lstm_begins_by_remembering() -> None:
+    """The biases of its forget gates add up to 1, and all others are 0."""
+    config = RNNConfig(width=16, embedding=8, encoder_width=8, cell="lstm", decoder_layers=2)
+    model = build_model(config, 20, 20)
+    assert isinstance(model.encoder, RNNEncoder)
+    biases = [
+        parameters[2] + parameters[3]
+        for layer in model.encoder.layers
+        for parameters in layer.all_weights
+    ]
+    inputs = [model.decoder.embedding_proj, *model.decoder.upper_proj]
+    cells = zip(model.decoder.cells, inputs, strict=True)
+    biases += [cell.recurrent.bias + projection.bias for cell, projection in cells]
+    assert len(biases) == 4
+    for bias in biases:
+        into, forget, *rest = bias.chunk(4)
+        assert (forget == 1).all() and not any(each.any() for each in (into, *rest))
+    total = sum(p.sum().item() for p in model.parameters() if p.dim() == 1)
+    assert total == 2 * 8 + 2 * 16, "no other bias is set"
+    gru = build_model(RNNConfig(width=16, embedding=8, encoder_width=8), 20, 20)
+    assert not any(p.any() for p in gru.parameters() if p.dim() == 1)
