@@ -71,9 +71,11 @@ FLOORS: dict[float, tuple[str, ...]] = {
     1: (
         "nmt.models.attention",
         "nmt.models.dropout",
+        "nmt.models.gradient",
         "nmt.models.layers",
         "nmt.models.linear",
         "nmt.models.products",
+        "nmt.models.recurrent",
         "nmt.models.scores",
         "nmt.models.seq2seq",
         "nmt.data.batch",
