@@ -16,7 +16,8 @@ import torch
 
 from nmt.config import BOS
 from nmt.data.batch import pad
-from nmt.data.tokenizer import Tokenizers, word_spans
+from nmt.data.tokenizer import Tokenizers
+from nmt.data.words import word_spans
 from nmt.errors import one_of
 from nmt.models.seq2seq import Seq2Seq
 

@@ -117,10 +117,15 @@ class TokenizerConfig:
     joint: bool = True  # one vocabulary for both languages
     byte_fallback: bool = True  # an unknown character becomes its bytes: nothing is unknown
     character_coverage: float = 0.9998  # the rarest characters are left to the bytes
+    # nfc: one spelling of each accent, no character is lost; identity: the text as it is; nfkc and
+    # nmt_nfkc: also 2 for ², 1/2 for ½ and , for ，, which no translation can contain then
+    normalization: str = "nfc"
     sample: int = 100_000  # sentence pairs it learns from, drawn evenly from the corpus
 
     def __post_init__(self) -> None:
         one_of("data.tokenizer.kind", self.kind, ("unigram", "bpe"))
+        forms = ("nfc", "nfkc", "nmt_nfkc", "identity")
+        one_of("data.tokenizer.normalization", self.normalization, forms)
         at_least("data.tokenizer.vocabulary", self.vocabulary, 8)
         at_least("data.tokenizer.sample", self.sample, 1)
         within("data.tokenizer.character_coverage", self.character_coverage, 0.9, 1.0)
@@ -345,5 +350,6 @@ MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": Transfo
 BEFORE: dict[str, object] = {
     "data.hold_out_from": "end",
     "data.rules": 1,
+    "data.tokenizer.normalization": "nmt_nfkc",
     "training.metric": "bleu",
 }

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import random
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import sentencepiece
+from google.protobuf.message import DecodeError
 
 from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
+from nmt.data.normalization import Traced, as_is, normalized, single_spaced, spaced, traced
+from nmt.data.vocabulary import normalization_of, train
+from nmt.data.words import SEAM as SEAM
+from nmt.data.words import word_spans as word_spans
 from nmt.errors import UserError
-
-log = logging.getLogger(__name__)
-
-# Words with inner hyphens and apostrophes; each punctuation mark is a word of its own.
-WORD = re.compile(r"[^\W_]+(?:[-'’][^\W_]+)*|[^\w\s]")
-# Where a punctuation mark touches its neighbour: no piece may be learnt across it.
-SEAM = re.compile(r"(?<=[^\w\s])(?=\S)|(?<=\S)(?=[^\w\s])")
-DELIMITER = "\u241f"  # survives the normalisation
-# The sum over sentences depends on how they are dealt to threads: a fixed number, one result.
-THREADS = 4
-
-
-def word_spans(text: str) -> list[tuple[int, int]]:
-    """The characters of each word; the rule the demo corpus' alignments are counted by."""
-    return [match.span() for match in WORD.finditer(text)]
 
 
 class Tokenizer:
-    """The pieces of one language, or of both. `model` is a SentencePiece model, serialised."""
+    """The pieces of one language, or of both. `model` is a SentencePiece model, serialised; it
+    names the normalisation of the texts."""
 
     def __init__(self, model: bytes, name: str = "the tokenizer model") -> None:
         self.model = model
@@ -40,7 +28,8 @@ class Tokenizer:
         try:
             self._processor.LoadFromSerializedProto(model)
             specials = [str(self._processor.id_to_piece(i)) for i in (PAD, UNK, BOS, EOS)]
-        except (RuntimeError, IndexError) as error:
+            self.normalization = normalization_of(model)
+        except (RuntimeError, IndexError, DecodeError) as error:
             raise UserError(f"{name} is damaged: SentencePiece cannot load it") from error
         if specials != ["<pad>", "<unk>", "<s>", "</s>"]:
             raise UserError(
@@ -55,17 +44,35 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """The ids of the pieces, then EOS."""
         # Not a list of one, for which SentencePiece starts threads.
-        return [int(i) for i in self._processor.encode(_encodable(text), add_eos=True)]
+        return [int(i) for i in self._processor.encode(self._readable(text), add_eos=True)]
 
     def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
-        encoded = self._processor.encode([_encodable(text) for text in texts], add_eos=True)
-        return [list(ids) for ids in encoded]
+        readable = [self._readable(text) for text in texts]
+        return [list(ids) for ids in self._processor.encode(readable, add_eos=True)]
+
+    def normalized(self, text: str) -> str:
+        """The text in the form in which the vocabulary spells its characters."""
+        return text if self.normalization == "identity" else normalized(text)
+
+    def _readable(self, text: str) -> str:
+        """The text as SentencePiece gets it."""
+        text = _encodable(text)
+        if self.normalization == "nmt_nfkc":  # all that it needs is in the model
+            return text
+        return single_spaced(normalized(text) if self.normalization == "nfc" else text)
+
+    def _traced(self, text: str) -> Traced:
+        """The same text, up to white space, and where its characters come from."""
+        text = _encodable(text)
+        if self.normalization == "nmt_nfkc":
+            return as_is(text)
+        return spaced(traced(text) if self.normalization == "nfc" else as_is(text))
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text up to the first EOS, on one line."""
         kept = [int(i) for i in _before_eos(ids) if i not in (PAD, BOS)]
         # A model may spell a line break in bytes.
-        return " ".join(str(self._processor.decode(kept)).split())
+        return single_spaced(str(self._processor.decode(kept)))
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The pieces as SentencePiece writes them: `▁Hund`, `<0xC3>`, `</s>`."""
@@ -73,7 +80,7 @@ class Tokenizer:
 
     def join(self, pieces: Sequence[str]) -> str:
         """The text of pieces as SentencePiece writes them, as `decode` gives it."""
-        return " ".join(str(self._processor.decode_pieces(list(pieces))).split())
+        return single_spaced(str(self._processor.decode_pieces(list(pieces))))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """The characters of `text` that each id of `encode(text)` stands for, spaces left off.
@@ -81,13 +88,14 @@ class Tokenizer:
         The bytes of a character all have its span, a piece that is only the space before a word
         has that of the piece after it, and EOS has the empty one at the end.
         """
-        mapped = self._processor.encode(_encodable(text), return_type="offset_mapping")
+        read = self._traced(text)
+        mapped = self._processor.encode(read.text, return_type="offset_mapping")
         spans = [(len(text), len(text))]
         for begin, end in reversed(mapped["offsets"]):
-            inner = text[begin:end]
+            inner = read.text[begin:end]
             if inner.strip():
                 space = len(inner) - len(inner.lstrip())
-                spans.append((begin + space, begin + len(inner.rstrip())))
+                spans.append(read.origin(begin + space, begin + len(inner.rstrip())))
             else:
                 spans.append(spans[-1])
         return spans[::-1]
@@ -165,45 +173,3 @@ def draw(pairs: Iterable[tuple[str, str]], size: int, seed: int) -> list[tuple[s
             if place < size:
                 sample[place] = pair
     return sample
-
-
-def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
-    """A SentencePiece model of the texts; `what` names it in messages."""
-    model = io.BytesIO()
-    sentences = (SEAM.sub(DELIMITER, _encodable(text).replace(DELIMITER, " ")) for text in texts)
-    try:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=sentences,
-            model_writer=model,
-            model_type=config.kind,
-            vocab_size=config.vocabulary,
-            # A small corpus has fewer pieces than were asked for; BPE cannot give fewer.
-            hard_vocab_limit=config.kind == "bpe",
-            byte_fallback=config.byte_fallback,
-            character_coverage=config.character_coverage,
-            split_digits=True,
-            pretokenization_delimiter=DELIMITER,
-            pad_id=PAD,
-            unk_id=UNK,
-            bos_id=BOS,
-            eos_id=EOS,
-            num_threads=THREADS,
-            minloglevel=2,
-        )
-    except RuntimeError as error:
-        raise UserError(_explain(str(error), config, what)) from error
-    return model.getvalue()
-
-
-def _explain(message: str, config: TokenizerConfig, what: str) -> str:
-    key = f"data.tokenizer.vocabulary (of {what}, kind {config.kind})"
-    most = re.search(r"too high .*value <= (\d+)", message)
-    if most:
-        return f"{key} must be at most {most[1]} for this corpus, but is {config.vocabulary}"
-    least = re.search(r"smaller than required_chars. \d+ vs (\d+)", message)
-    if least:
-        fewest = int(least[1]) + 1
-        return f"{key} must be at least {fewest} for this corpus, but is {config.vocabulary}"
-    if "sentences_.empty()" in message:
-        return f"{what} cannot be learnt: the corpus has no text"
-    return f"{what} cannot be learnt: {message}"

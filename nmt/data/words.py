@@ -1,0 +1,27 @@
+"""Words in every script: what alignments count, and where no piece of a vocabulary may cross."""
+
+from __future__ import annotations
+
+import regex
+
+# Soft hyphen, ZWNJ, ZWJ and word joiner are invisible and belong to the word they stand in.
+_INVISIBLE = r"\u00ad\u200c\u200d\u2060"
+_PART = rf"[\p{{L}}\p{{N}}\p{{M}}][\p{{L}}\p{{N}}\p{{M}}{_INVISIBLE}]*"
+# Between the parts of a word: hyphens, apostrophes, a Catalan dot, Hebrew geresh and gershayim.
+_INNER = r"[-\u2010\u2011'’·׳״]"
+# Any other visible character is a word of its own, with the marks upon it; an emoji may take
+# several code points (\X: a grapheme cluster). Underscores and format characters are no words.
+WORD = regex.compile(rf"{_PART}(?:{_INNER}{_PART})*|(?=[^\w\s\p{{Cf}}])\X")
+LETTERS = regex.compile(rf"\p{{L}}[\p{{L}}\p{{M}}{_INVISIBLE}]*")
+
+# SentencePiece learns no piece across two scripts, and most punctuation is of a script of its own
+# (Common). These are the other seams: between two marks or digits, and beside the marks and digits
+# that share the script of the letters around them (Burmese ။, Hebrew ־, Devanagari ४).
+_ALONE = r"[\p{P}\p{S}\p{Nd}]"
+_NATIVE = rf"(?![\p{{Common}}\p{{Inherited}}]){_ALONE}"
+SEAM = regex.compile(rf"(?<={_ALONE})(?={_ALONE})|(?<={_NATIVE})(?=\S)|(?<=\S)(?={_NATIVE})")
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """The characters of each word; the rule the demo corpus' alignments are counted by."""
+    return [match.span() for match in WORD.finditer(text)]
