@@ -143,6 +143,7 @@ class Translator:
             raise TypeError("what is translated is a list of sentences, not one string")
         config = self._decoding(beam_size, length_penalty)
         check_n_best(config, n_best)
+        demands = demands and demands.spelt(self.tokenizers.target.normalized)
         lines = self._parts(sentences, one_by_one, first_line)
         source, target = self.tokenizers
         translations = translate_parts(

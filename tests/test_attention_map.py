@@ -5,6 +5,7 @@ L layers, H heads, T target words, S source words with </s>.
 
 from __future__ import annotations
 
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -85,6 +86,30 @@ def test_company_changes_nothing(model: Seq2Seq, tokenizers: Tokenizers) -> None
         np.testing.assert_allclose(alone.weights, found.weights, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "source, target",
+    [
+        ("The café is naïve.", "Das Mädchen öffnet die Tür."),
+        ("Tiếng Việt, rất đẹp.", "한국어는 쉽다."),
+        ("पढ़ना अच्छा है।", "Ẹ kú àárọ̀!"),
+    ],
+)
+def test_decomposed_text_is_aligned_as_composed(
+    model: Seq2Seq, tokenizers: Tokenizers, source: str, target: str
+) -> None:
+    pairs = [
+        (unicodedata.normalize(form, source), unicodedata.normalize(form, target))
+        for form in ("NFC", "NFD")
+    ]
+    composed, apart = attention_maps(model, tokenizers, *zip(*pairs, strict=True))
+    assert apart.source[0] == pairs[1][0].split()[0]  # as it was given
+    assert [unicodedata.normalize("NFC", word) for word in apart.source] == composed.source
+    assert [unicodedata.normalize("NFC", word) for word in apart.target] == composed.target
+    # A piece weighs by its characters, of which decomposed words have more.
+    np.testing.assert_allclose(apart.weights, composed.weights, atol=0.05)
+    np.testing.assert_allclose(apart.weights.sum(-1), 1, atol=1e-5)
+
+
 class PointingModel(Seq2Seq):
     """Input i of the decoder attends to piece i of the source, in one layer and head."""
 
@@ -104,7 +129,7 @@ class PointingModel(Seq2Seq):
 def test_batches_stay_small_and_lose_no_sentence(
     tokenizers: Tokenizers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, budget = PointingModel(), 1000
+    model, budget = PointingModel(), 400
     monkeypatch.setattr("nmt.attention_map.BATCH_WEIGHTS", budget)
     sources = [f"{SOURCES[1]} " * (row % 3) for row in range(20)]
     targets = [f"{TARGETS[1]} " * (row % 2) for row in range(20)]

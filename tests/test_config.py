@@ -54,6 +54,13 @@ def test_a_config_saved_before_a_key_existed_keeps_its_meaning(
     assert load_config(path, ["data.tokenizer.kind=unigram"]).data.tokenizer.kind == "unigram"
 
 
+def test_a_run_from_before_the_normalisation_keeps_its_own(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    assert load_config(path).data.tokenizer.normalization == "nfc"
+    path.write_text(re.sub(r" *normalization: .*\n", "", path.read_text()))
+    assert load_config(path).data.tokenizer.normalization == "nmt_nfkc"
+
+
 def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
     overrides = [
         "decoding.beam_size=8",

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def test_a_long_sentence_is_named_and_translated(
 
 
 def test_the_parts_of_a_line_are_those_it_was_cut_into(untrained_run: Path) -> None:
-    overrides = [*SHORT, "data.max_pieces=25"]
+    overrides = [*SHORT, "data.max_pieces=25", "decoding.precision=fp32"]
     translator = Translator.load(untrained_run, device="cpu", overrides=overrides)
     text = "It rains today. " * 9
     (long,) = translator.n_best([text], 3)
@@ -224,3 +225,28 @@ def test_what_is_demanded_is_said(untrained_run: Path, caplog: pytest.LogCapture
     short = Translator.load(untrained_run, overrides=SHORT)
     short.n_best(["It rains."], demands=Demands(prefix="Ein Hund läuft heute und es regnet."))
     assert "the translation of line 1 does not meet a demand: it does not begin" in caplog.text
+
+
+def test_decomposed_demands_are_met_in_composed_text(
+    untrained_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    translator = Translator.load(untrained_run, overrides=("decoding.max_extra=30",))
+    demands = Demands("Ein läu", forbidden=("Hünd",), required=("für", "été"))
+    (found,) = translator.n_best(["A dog runs."], demands=demands.spelt(decomposed))
+    assert complaints(found.hypotheses[0].text, demands) == []
+    assert not caplog.records
+
+
+def test_decomposed_input_is_the_same_input(translator: Translator) -> None:
+    lines = ["Ein Hund läuft für Zoë.", "Ẹ kú àárọ̀, tiếng Việt"]
+    assert translator.translate(list(map(decomposed, lines))) == translator.translate(lines)
+    scores = translator.score(lines, lines)
+    assert translator.score(list(map(decomposed, lines)), list(map(decomposed, lines))) == scores
+
+
+def decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def test_lines_with_nothing_visible_give_nothing(translator: Translator) -> None:
+    assert translator.translate(["\u200b", "\ufeff \u200d", "\x00", "\u2060\u00ad"]) == [""] * 4

@@ -25,7 +25,7 @@ DELIMITER = "\u241f"  # between neighbours that no piece may join
 # The sum over sentences depends on how they are dealt to threads: a fixed number, one result.
 THREADS = 4
 FOLLOWED = regex.compile(rf"({LETTERS.pattern})(.?)")  # a word and the character after it
-LONGEST_PIECE = 16  # characters, with the space in front
+LONGEST_PIECE = 24  # characters, with the space in front
 LONGEST_LINE = 1000  # characters: SentencePiece passes over what is longer than some kilobytes
 # The normalisations that SentencePiece does; it does nothing to a text that is in NFC already.
 BY_SENTENCEPIECE = ("nmt_nfkc", "nfkc")
@@ -87,7 +87,14 @@ def fitting(lines: Sequence[str], config: TokenizerConfig, what: str) -> bytes:
         if most is None:
             raise
     size = int(most[1])
-    log.info("%s has %d pieces: the corpus is too small for %d", what, size, config.vocabulary)
+    wanted = "data.tokenizer.vocabulary"
+    log.info(
+        "the corpus is too small for %d pieces: %d in %s (%s)",
+        config.vocabulary,
+        size,
+        what,
+        wanted,
+    )
     return learnt(lines, config, size)
 
 

@@ -7,7 +7,7 @@ and in their case. n hypotheses, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -32,6 +32,11 @@ class Demands(NamedTuple):
     prefix: str = ""  # the text begins so; its last word may go on, unless white space follows
     forbidden: tuple[str, ...] = ()  # words or phrases, none of which is in the text
     required: tuple[str, ...] = ()  # words or phrases, all of which are
+
+    def spelt(self, rule: Callable[[str], str]) -> Demands:
+        """With each text as a rule spells it, such as that of the vocabulary's normalisation."""
+        forbidden, required = (tuple(map(rule, each)) for each in (self.forbidden, self.required))
+        return Demands(rule(self.prefix), forbidden, required)
 
     def tidy(self) -> Demands:
         """In the one form that is searched for."""

@@ -18,6 +18,7 @@ from nmt.config import BOS, EOS, PAD, UNK
 
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 WORD_START = "\u2581"  # how SentencePiece writes a space
+INVISIBLE = "\u00ad\u200c\u200d\u2060"  # soft hyphen, ZWNJ, ZWJ, word joiner
 UNKNOWN = " \u2047 "  # what it makes of the unknown piece
 
 
@@ -101,8 +102,8 @@ def _spelt(token: int, piece: str) -> bytes:
 
 
 def in_word(character: str) -> bool:
-    """Letters, digits and the marks upon them."""
-    return unicodedata.category(character)[0] in "LNM"
+    """Letters, digits, the marks upon them and what is invisible within words."""
+    return unicodedata.category(character)[0] in "LNM" or character in INVISIBLE
 
 
 def begins_word(text: str, at: int) -> bool:

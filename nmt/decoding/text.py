@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
+from unicodedata import category
 
 from nmt.config import DecodingConfig
 from nmt.decoding.constraints import Constrain, Demands
@@ -50,12 +51,13 @@ def n_best_lines(
 ) -> list[list[Candidate]]:
     """Up to `n_best` candidates of each line, all of different text, best first; at least one.
 
-    A line with nothing in it but white space (or what the tokenizer drops) gives an empty one,
-    without asking the model. Of samples (strategy sample) so many are drawn; of strategy mbr,
+    A line with nothing visible in it (or what the tokenizer drops) gives an empty one, without
+    asking the model. Of samples (strategy sample) so many are drawn; of strategy mbr,
     `config.samples`. `demands` are on the words of each line, if any.
     """
     encoded = [codec.encode(line.strip()) for line in lines]
-    spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1]  # more than EOS
+    # More than EOS.
+    spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1 and is_visible(lines[row])]
     if progress is not None:
         progress(len(lines) - len(spoken))
     utility = pick_utility(config.utility) if config.strategy == "mbr" else None
@@ -79,6 +81,11 @@ def n_best_lines(
             :n_best
         ]
     return candidates
+
+
+def is_visible(text: str) -> bool:
+    """Whether there is anything but white space and characters that only control or format."""
+    return any(category(letter) not in ("Cc", "Cf", "Zs", "Zl", "Zp") for letter in text)
 
 
 def by_utility(samples: Sequence[Candidate], utility: Utility) -> list[Candidate]:

@@ -113,14 +113,11 @@ def test_a_small_corpus_has_fewer_unigram_pieces(pairs):
     assert learn(pairs[:20], TokenizerConfig(), seed=1).source.size < 1000
 
 
-@pytest.mark.parametrize(
-    "kind, vocabulary, message",
-    [("bpe", 8000, "must be at most [0-9]+ for"), ("unigram", 100, "must be at least [0-9]+ for")],
-)
-def test_an_impossible_vocabulary_names_the_possible(pairs, kind, vocabulary, message):
-    config = TokenizerConfig(kind=kind, vocabulary=vocabulary)
-    with pytest.raises(UserError, match=f"data.tokenizer.vocabulary .*{message}") as caught:
-        learn(pairs, config, seed=1)
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_a_vocabulary_that_is_too_small_names_the_smallest(pairs, kind):
+    message = "data.tokenizer.vocabulary .*must be at least [0-9]+ for"
+    with pytest.raises(UserError, match=message) as caught:
+        learn(pairs, TokenizerConfig(kind=kind, vocabulary=100), seed=1)
     limit = int(str(caught.value).split(" for this")[0].split()[-1])
     assert learn(pairs, TokenizerConfig(kind=kind, vocabulary=limit), seed=1).source.size == limit
 
