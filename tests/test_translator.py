@@ -250,3 +250,47 @@ def decomposed(text: str) -> str:
 
 def test_lines_with_nothing_visible_give_nothing(translator: Translator) -> None:
     assert translator.translate(["\u200b", "\ufeff \u200d", "\x00", "\u2060\u00ad"]) == [""] * 4
+
+
+@pytest.mark.parametrize(
+    "words, prefix, forbidden, required",
+    [
+        ("一只棕色的狗在公园里跑。", "一只", "公园", ("棕色", "狗")),
+        ("นักเรียนอ่านหนังสือในห้องสมุด", "นัก", "ห้องสมุด", ("หนังสือ",)),
+        ("छात्र पुस्तकालय में किताब पढ़ता है।", "छात्र", "में", ("किताब", "है")),
+        ("او می‌خواهد کتاب‌ها را بخواند.", "او", "را", ("می‌خواهد", "کتاب‌ها")),
+    ],
+)
+def test_demands_in_other_scripts(
+    make_run: MakeRun,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    words: str,
+    prefix: str,
+    forbidden: str,
+    required: tuple[str, ...],
+) -> None:
+    run = make_run(tmp_path / "run", corpus=[("A dog runs.", words), ("It rains.", words[::-1])])
+    translator = Translator.load(run, device="cpu", overrides=("decoding.max_extra=40",))
+    demands = Demands(prefix, (forbidden,), required)
+    (found,) = translator.n_best(["A dog runs."], demands=demands)
+    text = found.hypotheses[0].text
+    assert text.startswith(prefix) and all(phrase in text for phrase in required)
+    assert complaints(text, demands) == [] and not caplog.records
+
+
+@pytest.mark.parametrize(
+    "text, phrase, there",
+    [
+        ("你好世界", "世界", True),
+        ("ฉันชอบหมา", "ชอบ", True),
+        ("東京タワー", "東京", True),
+        ("می‌خواهم", "می", False),
+        ("किताबें", "किताब", False),
+        ("तमिल", "तम", False),
+        ("Hunde", "Hund", False),
+        ("Wort\u00adteil", "Wort", False),
+    ],
+)
+def test_whole_words(text: str, phrase: str, there: bool) -> None:
+    assert bool(complaints(text, Demands(forbidden=(phrase,)))) == there

@@ -2,7 +2,8 @@
 words it must have.
 
 The demands are of the text, whatever pieces spell it. Words are whole (`Hund` is not in `Hunde`)
-and in their case. n hypotheses, V vocabulary.
+and in their case; where a script has no spaces between words (Chinese, Thai), a phrase may stand
+beside any character. n hypotheses, V vocabulary.
 """
 
 from __future__ import annotations

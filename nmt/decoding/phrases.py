@@ -158,7 +158,8 @@ class Phrases:
 def _strangers(phrases: Sequence[str]) -> tuple[str, str]:
     """A character of no word and one of words, neither of which is in a phrase."""
     used = set().union(*phrases)
-    arrows, letters = map(chr, range(0x2190, 0x2200)), map(chr, range(0x4E00, 0x9FFF))
+    # Arrows, and the letters of Canadian syllabics.
+    arrows, letters = map(chr, range(0x2190, 0x2200)), map(chr, range(0x1401, 0x166D))
     return next(c for c in arrows if c not in used), next(c for c in letters if c not in used)
 
 

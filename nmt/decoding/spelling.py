@@ -13,11 +13,14 @@ from functools import lru_cache
 from math import inf
 
 import numpy as np
+import regex
 
 from nmt.config import BOS, EOS, PAD, UNK
 
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 WORD_START = "\u2581"  # how SentencePiece writes a space
+# LB=SA: the scripts of South East Asia, such as Thai, Lao, Khmer and Burmese.
+UNSPACED = regex.compile(r"[\p{Line_Break=SA}\p{Han}\p{Hiragana}\p{Katakana}]")
 INVISIBLE = "\u00ad\u200c\u200d\u2060"  # soft hyphen, ZWNJ, ZWJ, word joiner
 UNKNOWN = " \u2047 "  # what it makes of the unknown piece
 
@@ -101,9 +104,14 @@ def _spelt(token: int, piece: str) -> bytes:
     return b" " if spelt.isspace() else spelt
 
 
+@lru_cache(maxsize=4096)
 def in_word(character: str) -> bool:
-    """Letters, digits, the marks upon them and what is invisible within words."""
-    return unicodedata.category(character)[0] in "LNM" or character in INVISIBLE
+    """Letters, digits, the marks upon them and what is invisible within words.
+
+    Not those of scripts without spaces between words, where a word may stand beside any other.
+    """
+    letter = unicodedata.category(character)[0] in "LNM" or character in INVISIBLE
+    return letter and not UNSPACED.match(character)
 
 
 def begins_word(text: str, at: int) -> bool:
