@@ -18,6 +18,11 @@ def normalized(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def encodable(text: str) -> str:
+    """`text`, with `?` for halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def single_spaced(text: str) -> str:
     """One space for white space of any kind and length (U+00A0, U+202F, U+3000), none at the
     ends."""

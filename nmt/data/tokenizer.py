@@ -11,7 +11,15 @@ import sentencepiece
 from google.protobuf.message import DecodeError
 
 from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
-from nmt.data.normalization import Traced, as_is, normalized, single_spaced, spaced, traced
+from nmt.data.normalization import (
+    Traced,
+    as_is,
+    encodable,
+    normalized,
+    single_spaced,
+    spaced,
+    traced,
+)
 from nmt.data.vocabulary import normalization_of, train
 from nmt.data.words import SEAM as SEAM
 from nmt.data.words import word_spans as word_spans
@@ -56,14 +64,14 @@ class Tokenizer:
 
     def _readable(self, text: str) -> str:
         """The text as SentencePiece gets it."""
-        text = _encodable(text)
+        text = encodable(text)
         if self.normalization == "nmt_nfkc":  # all that it needs is in the model
             return text
         return single_spaced(normalized(text) if self.normalization == "nfc" else text)
 
     def _traced(self, text: str) -> Traced:
         """The same text, up to white space, and where its characters come from."""
-        text = _encodable(text)
+        text = encodable(text)
         if self.normalization == "nmt_nfkc":
             return as_is(text)
         return spaced(traced(text) if self.normalization == "nfc" else as_is(text))
@@ -106,11 +114,6 @@ def _before_eos(ids: Sequence[int]) -> Iterator[int]:
         if i == EOS:
             return
         yield i
-
-
-def _encodable(text: str) -> str:
-    """`text`, with `?` for halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 class Tokenizers(NamedTuple):

@@ -14,7 +14,7 @@ import sentencepiece
 from sentencepiece import sentencepiece_model_pb2
 
 from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
-from nmt.data.normalization import normalized, single_spaced
+from nmt.data.normalization import encodable, normalized, single_spaced
 from nmt.data.words import LETTERS, SEAM
 from nmt.errors import UserError
 
@@ -27,24 +27,31 @@ THREADS = 4
 FOLLOWED = regex.compile(rf"({LETTERS.pattern})(.?)")  # a word and the character after it
 LONGEST_PIECE = 24  # characters, with the space in front
 LONGEST_LINE = 1000  # characters: SentencePiece passes over what is longer than some kilobytes
-# The normalisations that SentencePiece does; it does nothing to a text that is in NFC already.
-BY_SENTENCEPIECE = ("nmt_nfkc", "nfkc")
+BY_SENTENCEPIECE = ("nfkc", "nmt_nfkc")  # the other normalisations are done in Python
 
 
 def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
     """A SentencePiece model of the texts; `what` names it in messages."""
-    lines = [line for text in texts for line in prepared(text, config.normalization)]
+    lines = [line for text in texts for line in training_lines(text, config.normalization)]
     if config.kind == "unigram":
-        lines += once_more(lines, config.vocabulary)
+        lines += lone_words(lines, config.vocabulary)
     try:
-        return named(fitting(lines, config, what), config.normalization)
+        proto = ModelProto.FromString(run_trainer(lines, config))
     except RuntimeError as error:
         raise UserError(_explain(str(error), config, what)) from error
+    size = len(proto.pieces)
+    if size < config.vocabulary:
+        log.info(
+            "%s has %d pieces instead of %d: the corpus is small", what, size, config.vocabulary
+        )
+    # A saved model says how its texts are normalised.
+    proto.normalizer_spec.name = config.normalization
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
-def prepared(text: str, normalization: str) -> Iterator[str]:
-    """A text in lines to learn from, with a delimiter at each seam."""
-    text = text.encode("utf-8", "replace").decode("utf-8").replace(DELIMITER, " ")
+def training_lines(text: str, normalization: str) -> Iterator[str]:
+    """The text in lines that SentencePiece accepts, with a delimiter at each seam."""
+    text = encodable(text).replace(DELIMITER, " ")
     text = single_spaced(normalized(text) if normalization == "nfc" else text)
     return (SEAM.sub(DELIMITER, line) for line in cut(text, LONGEST_LINE))
 
@@ -60,12 +67,13 @@ def cut(text: str, longest: int) -> Iterator[str]:
     yield text[begin:]
 
 
-def once_more(lines: Sequence[str], most: int) -> list[str]:
-    """The `most` frequent words, each as a line, as far as one character alone ever follows them.
+def lone_words(lines: Sequence[str], most: int) -> list[str]:
+    """Extra lines that make a piece possible for each of the `most` frequent words.
 
-    The unigram trainer proposes only substrings that two different characters follow (the inner
-    nodes of a suffix array), and the end of a line or a delimiter counts as one. Without these
-    lines a common word that always stands before a space would be no piece.
+    The unigram trainer takes its candidates from the inner nodes of a suffix array: it never
+    proposes a word that the same character always follows, such as a space. Each such word stands
+    once more on a line of its own, because the end of a line counts as another character. So does
+    a delimiter; a word that always stands before one is written twice, to be followed by a space.
     """
     pairs = Counter(pair for line in lines for pair in FOLLOWED.findall(line))
     counts: Counter[str] = Counter()
@@ -75,40 +83,19 @@ def once_more(lines: Sequence[str], most: int) -> list[str]:
         followers.setdefault(word, set()).add(follower.replace(DELIMITER, ""))
     common = (word for word, count in counts.most_common(most) if count > 1)
     lone = [word for word in common if len(followers[word]) == 1 and len(word) < LONGEST_PIECE]
-    return [word if followers[word] != {""} else f"{word} {word}" for word in lone]
+    return [f"{word} {word}" if followers[word] == {""} else word for word in lone]
 
 
-def fitting(lines: Sequence[str], config: TokenizerConfig, what: str) -> bytes:
-    """A model of `config.vocabulary` pieces, or of as many as the corpus has."""
-    try:
-        return learnt(lines, config, config.vocabulary)
-    except RuntimeError as error:
-        most = re.search(r"too high .*value <= (\d+)", str(error))
-        if most is None:
-            raise
-    size = int(most[1])
-    wanted = "data.tokenizer.vocabulary"
-    log.info(
-        "the corpus is too small for %d pieces: %d in %s (%s)",
-        config.vocabulary,
-        size,
-        what,
-        wanted,
-    )
-    return learnt(lines, config, size)
-
-
-def learnt(lines: Sequence[str], config: TokenizerConfig, size: int) -> bytes:
+def run_trainer(lines: Sequence[str], config: TokenizerConfig) -> bytes:
     model = io.BytesIO()
-    own = config.normalization in BY_SENTENCEPIECE
+    by_sentencepiece = config.normalization in BY_SENTENCEPIECE
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
         model_writer=model,
         model_type=config.kind,
-        vocab_size=size,
-        # A small corpus has fewer pieces than were asked for; BPE cannot give fewer.
-        hard_vocab_limit=config.kind == "bpe",
-        normalization_rule_name=config.normalization if own else "identity",
+        vocab_size=config.vocabulary,
+        hard_vocab_limit=False,  # a small corpus has fewer pieces than were asked for
+        normalization_rule_name=config.normalization if by_sentencepiece else "identity",
         byte_fallback=config.byte_fallback,
         character_coverage=config.character_coverage,
         split_digits=True,
@@ -125,15 +112,8 @@ def learnt(lines: Sequence[str], config: TokenizerConfig, size: int) -> bytes:
     return model.getvalue()
 
 
-def named(model: bytes, normalization: str) -> bytes:
-    """The model with the name of the normalisation in it, so that its file says all."""
-    proto = ModelProto.FromString(model)
-    proto.normalizer_spec.name = normalization
-    return bytes(proto.SerializeToString(deterministic=True))
-
-
 def normalization_of(model: bytes) -> str:
-    """The name that `named` wrote."""
+    """The name that `train` wrote, or SentencePiece itself."""
     return str(ModelProto.FromString(model).normalizer_spec.name)
 
 
