@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import regex
 
-# No canonical composition crosses the border of two grapheme clusters.
-CLUSTER = regex.compile(r"\X")
+# No canonical composition crosses the border of two of these (\X: a grapheme cluster).
+CLUSTER = regex.compile(r"\s|\X")
 
 
 def normalized(text: str) -> str:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nmt.config import TokenizerConfig
+from nmt.config import DataConfig, TokenizerConfig
+from nmt.data.encoded import prepare
 from nmt.data.normalization import as_is, normalized, traced
 from nmt.data.tokenizer import Tokenizer, learn
 
@@ -107,3 +109,16 @@ def test_what_each_normalisation_keeps(pairs: list[tuple[str, str]]) -> None:
         tokenizer = learn(pairs, config, seed=1).target
         assert tokenizer.decode(tokenizer.encode(text)) == kept
         assert tokenizer.normalized("e\u0301½") == ("e\u0301½" if form == "identity" else "é½")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_decomposed_corpus_is_encoded_as_a_composed_one(
+    make_config: Callable[..., DataConfig], pairs: list[tuple[str, str]], kind: str
+) -> None:
+    tokenizer = TokenizerConfig(kind=kind, vocabulary=400)
+    apart = [(source, unicodedata.normalize("NFD", target)) for source, target in pairs]
+    assert apart != pairs
+    tables = [
+        prepare(make_config(train=each, tokenizer=tokenizer), 1).train for each in (pairs, apart)
+    ]
+    assert tables[0].to_pydict() == tables[1].to_pydict()
