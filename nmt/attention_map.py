@@ -17,7 +17,7 @@ import torch
 from nmt.config import BOS
 from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizers
-from nmt.data.words import word_spans
+from nmt.data.words import unit_spans
 from nmt.errors import one_of
 from nmt.models.seq2seq import Seq2Seq
 
@@ -40,7 +40,10 @@ INK, FAMILY = "#30343c", "DejaVu Sans"  # the font that comes with matplotlib
 
 
 class AttentionMap(NamedTuple):
-    """Where each target word looked in the source. Every row of the weights sums to 1."""
+    """Where each target word looked in the source. Every row of the weights sums to 1.
+
+    In scripts without spaces between words (Chinese, Thai), pieces stand for words.
+    """
 
     source: list[str]  # words, the last one </s>
     target: list[str]  # words
@@ -115,10 +118,10 @@ def _between_words(
 ) -> AttentionMap:
     """(L, H, I, J) between pieces -> between words: the sum over a source word's pieces, the mean
     over a target word's."""
-    source_spans = [*word_spans(source), _end(source)]
     source_pieces = [*tokenizers.source.spans(source)[:-1], _end(source)]
-    target_spans = word_spans(target)
+    source_spans = [*unit_spans(source, source_pieces), _end(source)]
     target_pieces = [*tokenizers.target.spans(target)[:-1], _end(target)]
+    target_spans = unit_spans(target, target_pieces)
     split = overlaps(source_spans, source_pieces)  # (S, J)
     split /= split.sum(axis=0)
     mean = overlaps(target_pieces, target_spans).T  # (T, I)

@@ -96,8 +96,8 @@ def load_aligner(run: Path, model: ModelConfig) -> Aligner:
 def pharaoh(parts: Iterable[AttentionMap]) -> str:
     """The links of one head, `0-0 1-2`: source word, target word, from 0, in this order.
 
-    A text may have been translated in parts. Words are those of `word_spans`: punctuation marks
-    are words too.
+    A text may have been translated in parts. Words are those of `unit_spans`: punctuation marks
+    are words too, and so are the pieces of scripts without spaces between words.
     """
     found: list[tuple[int, int]] = []
     sources = targets = 0

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from nmt.data.words import SEAM, word_spans
+from nmt.data.words import SEAM, unit_spans, word_spans
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,22 @@ def test_no_seam_is_within_a_word(text: str, form: str) -> None:
 
 def test_seams() -> None:
     assert SEAM.sub("|", "“-So!” a, 12 ४५व ဆရာမ။") == "“|-So!|” a, 1|2 ४|५|व ဆရာမ|။"
+
+
+@pytest.mark.parametrize(
+    "pieces, units",
+    [
+        ("你好 ， 世界 ！", "你好 ， 世界 ！"),
+        ("iPh one 手机 很 好 。", "iPhone 手机 很 好 。"),
+        ("東京 タワー に 行 きます", "東京 タワー に 行 きます"),
+        ("ที ่ บ้าน ของ ฉัน", "ที่ บ้าน ของ ฉัน"),
+        ("Hund e ha ben", "Hundehaben"),
+        ("हि न् दी", "हिन्दी"),
+    ],
+)
+def test_without_spaces_pieces_stand_for_words(pieces: str, units: str) -> None:
+    text, spans = "", []
+    for piece in pieces.split():
+        spans.append((len(text), len(text) + len(piece)))
+        text += piece
+    assert [text[begin:end] for begin, end in unit_spans(text, spans)] == units.split()
