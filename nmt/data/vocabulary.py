@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ from nmt.errors import UserError
 log = logging.getLogger(__name__)
 
 ModelProto: Any = sentencepiece_model_pb2.ModelProto  # type: ignore[attr-defined]
+NORMAL: Any = ModelProto.SentencePiece.NORMAL
+SPACE = "\u2581"  # how SentencePiece writes it
 DELIMITER = "\u241f"  # between neighbours that no piece may join
 # The sum over sentences depends on how they are dealt to threads: a fixed number, one result.
 THREADS = 4
@@ -39,6 +42,8 @@ def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
         proto = ModelProto.FromString(run_trainer(lines, config))
     except RuntimeError as error:
         raise UserError(_explain(str(error), config, what)) from error
+    if config.kind == "bpe":
+        drop_unrepeated(proto, lines)
     size = len(proto.pieces)
     if size < config.vocabulary:
         log.info(
@@ -110,6 +115,24 @@ def run_trainer(lines: Sequence[str], config: TokenizerConfig) -> bytes:
         minloglevel=2,
     )
     return model.getvalue()
+
+
+def drop_unrepeated(proto: Any, lines: Sequence[str]) -> None:
+    """Takes the pieces that the corpus has only once out of a BPE model.
+
+    Merges are in the order of falling frequency. The last ones for a small corpus spell whole
+    sentences, in scripts without spaces, which no other text has.
+    """
+    places = [at for at, piece in enumerate(proto.pieces) if is_merge(piece)]
+    text = "\n".join(SPACE + line.replace(" ", SPACE) for line in lines)
+    kept = bisect(places, False, key=lambda at: text.count(proto.pieces[at].piece) < 2)
+    if kept < len(places):
+        del proto.pieces[places[kept] : places[-1] + 1]
+        proto.trainer_spec.vocab_size = len(proto.pieces)
+
+
+def is_merge(piece: Any) -> bool:
+    return bool(piece.type == NORMAL) and len(piece.piece) > 1
 
 
 def normalization_of(model: bytes) -> str:

@@ -160,6 +160,22 @@ def test_a_small_corpus_gets_the_largest_bpe_vocabulary(caplog: pytest.LogCaptur
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("language", ["my", "ja"])
+def test_sentences_seen_once_are_no_pieces(kind: str, language: str) -> None:
+    """In scripts without spaces, nothing but its frequency bounds a piece."""
+    words = {"ja": "猫 犬 子供 先生 学校 町 本 水 花 魚 鳥 山 川 空", "my": LANGUAGES["my"][0]}
+    rng = random.Random(4)
+    lines = ["".join(rng.choices(words[language].split(), k=8)) for _ in range(600)]
+    tokenizer = learnt(lines[:500], kind=kind, vocabulary=8000)
+    known, new = (
+        sum(map(len, tokenizer.encode_many(part))) / len(part) - 1
+        for part in (lines[:500], lines[500:])
+    )
+    assert known > 0.5 * new
+    assert tokenizer.decode(tokenizer.encode(lines[0])) == lines[0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("language", ["vi", "ur"])
 def test_a_decomposed_corpus_gives_the_same_vocabulary(kind: str, language: str) -> None:
     lines = sentences(language)
