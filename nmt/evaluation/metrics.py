@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from nmt.config import EvaluationConfig
+from nmt.data.normalization import normalized
 from nmt.errors import UserError, require
 from nmt.writing import CHARACTERS, NEEDS, bleu_tokenizer, has_spaces, is_installed
 
@@ -68,7 +69,8 @@ class Scorer:
         )
         require(bool(references[0]), "there is nothing to score: the reference is empty")
         config = config or EvaluationConfig()
-        self.references = references
+        # Accents count alike, however a file spells them (NFC, NFD).
+        self.references = [list(map(normalized, each)) for each in references]
         self.tokenizer = config.tokenize or bleu_tokenizer(language, references[0])
         self._bleu = load_bleu(self.tokenizer, config.lowercase)
         self._chrf = CHRF(lowercase=config.lowercase)
@@ -83,6 +85,7 @@ class Scorer:
             f"there must be one translation for each reference, but there are "
             f"{len(hypotheses)} translations and {expected} references",
         )
+        hypotheses = list(map(normalized, hypotheses))
         scores: dict[str, Score] = {}
         for name, metric in (("bleu", self._bleu), ("chrf", self._chrf)):
             value = float(metric.corpus_score(hypotheses, self.references).score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from itertools import pairwise
 
 import pytest
@@ -216,3 +217,21 @@ def test_merit_is_higher_where_the_model_is_better() -> None:
     assert merit("bleu", 3) > merit("bleu", 2) and merit("nll", 2) > merit("nll", 3)
     assert merit("nll", float("nan")) == merit("chrf", float("nan")) == -float("inf")
     assert metrics.LOWER_IS_BETTER == ("ter", "nll")
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("vi", "Tôi đọc một quyển sách ở trường."),
+        ("ko", "나는 학교에서 책을 한 권 읽는다."),
+        ("fr", "Là, l'été dernier, j'ai été élève."),
+    ],
+)
+def test_decomposed_accents_count_as_composed_ones(language: str, line: str) -> None:
+    apart = unicodedata.normalize("NFD", line)
+    assert apart != line
+    for hypothesis, reference in ((line, apart), (apart, line)):
+        scores = score([hypothesis] * 3, [reference] * 3, language=language, ter=True)
+        assert scores["bleu"].value == pytest.approx(100)
+        assert scores["chrf"].value == pytest.approx(100)
+        assert scores["ter"].value == 0
