@@ -15,7 +15,8 @@ BEAM = ("beam_size", "patience", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")
 MBR = ("samples", "utility")
 COMMON = ("length_penalty", "precision", "shortlist")
-KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON)  # keys of decoding, and flags
+RULES = ("no_repeat_ngram", "repetition_penalty", "min_length")
+KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON, *RULES)  # keys of decoding, and flags
 
 
 def start_logging() -> None:
@@ -76,8 +77,22 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     add("--top-k", metavar="K", help="samples come from so many of the likeliest tokens")
     add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
     add("--seed", metavar="N", help="of samples")
-    add("--precision", metavar="auto|fp32|bf16|int8")
-    add("--shortlist", metavar="N", help="translations of a source piece to weigh; 0: every piece")
+    add("--no-repeat-ngram", metavar="N", help="let no N pieces in a row occur twice; 0: off")
+    add("--repetition-penalty", metavar="P", help="above 1: repeat pieces less often; 1: off")
+    add("--min-length", metavar="N", help="pieces a translation must have at least")
+    add("--precision", metavar="auto|fp32|bf16|int8", help="arithmetic")
+    add(
+        "--shortlist",
+        metavar="N",
+        help="candidate translations per source piece (scores are relative to them); 0: whole "
+        "vocabulary",
+    )
+    add(
+        "--split-sentences",
+        action=argparse.BooleanOptionalAction,
+        help="translate the sentences of a line one by one (default: if the lines in training were "
+        "single sentences)",
+    )
 
 
 def add_demands(parser: argparse.ArgumentParser) -> None:
@@ -111,5 +126,6 @@ def _refuse(arguments: argparse.Namespace, keys: Sequence[str], rule: str) -> No
 def search_overrides(arguments: argparse.Namespace) -> list[str]:
     """The flags as overrides of the config."""
     knobs = {key: getattr(arguments, key) for key in KNOBS}
+    knobs["split_sentences"] = arguments.split_sentences
     knobs["strategy"] = "sample" if arguments.sample else "mbr" if arguments.mbr else None
     return [f"decoding.{key}={value}" for key, value in knobs.items() if value is not None]

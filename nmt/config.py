@@ -274,8 +274,17 @@ class DecodingConfig:
     samples: int = 32  # that mbr compares; more begin with the same ones
     utility: str = "chrf"  # by which mbr compares them: chrf or bleu
     seed: int = 1  # of samples
-    max_ratio: float = 1.5  # a translation has at most max_ratio * source pieces + max_extra pieces
-    max_extra: int = 10
+    # A translation has at most max_ratio * source pieces + max_extra pieces. null: learnt from the
+    # lengths of the training pairs
+    max_ratio: float | None = None
+    max_extra: int | None = None
+    min_length: int = 0  # pieces a translation has at least, even if that is above the limit
+    no_repeat_ngram: int = 0  # no n-gram of so many pieces occurs twice in a translation; 0: off
+    # Multiplies the log-probability of pieces that the translation already has (Keskar et al.
+    # 2019): above 1 they come less often; 1: off
+    repetition_penalty: float = 1.0
+    # Translate the sentences of a line one by one; null: if training lines held single sentences
+    split_sentences: bool | None = None
     batch_tokens: int = 16384  # padded source pieces times hypotheses, of all batches side by side
     workers: int | None = None  # batches side by side on a CPU; null: two, where it has the threads
     precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
@@ -299,11 +308,13 @@ class DecodingConfig:
         within("decoding.patience", self.patience, 0.01, 100)
         within("decoding.temperature", self.temperature, 0.01, 100)
         within("decoding.top_p", self.top_p, 0.001, 1)
-        for key in ("top_k", "seed"):
+        for key in ("top_k", "seed", "no_repeat_ngram"):
             at_least(f"decoding.{key}", getattr(self, key), 0)
         within("decoding.shortlist", self.shortlist, 0, CANDIDATES)
         within("decoding.max_ratio", self.max_ratio, 0, 100)
         within("decoding.max_extra", self.max_extra, 1, 10_000)
+        within("decoding.min_length", self.min_length, 0, 10_000)
+        within("decoding.repetition_penalty", self.repetition_penalty, 1, 10)
         at_least("decoding.batch_tokens", self.batch_tokens, 1)
 
 

@@ -68,6 +68,7 @@ def searching(*words: str) -> argparse.Namespace:
 
 def test_every_flag_of_the_search_is_a_key_of_the_config() -> None:
     assert set(KNOBS) <= {field.name for field in fields(DecodingConfig)}
+    assert search_overrides(searching("--no-split-sentences")) == ["decoding.split_sentences=False"]
     words = [word for key in KNOBS for word in (f"--{key.replace('_', '-')}", "7")]
     assert search_overrides(searching(*words)) == [f"decoding.{key}=7" for key in KNOBS]
     assert search_overrides(searching("--mbr")) == ["decoding.strategy=mbr"]

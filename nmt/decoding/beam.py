@@ -29,6 +29,7 @@ class Hypothesis(NamedTuple):
     tokens: list[int]  # target pieces, without BOS and EOS
     score: float  # log_prob over the length penalty, plus the coverage penalty
     log_prob: float  # of the pieces and EOS, natural logarithm
+    cut: bool = False  # whether the length limit ended it and not the model
 
 
 class Penalties(NamedTuple):
@@ -132,6 +133,8 @@ class Finished:
         device: torch.device,
     ) -> None:
         self.n_best, self.penalties, self.enough = n_best, penalties, enough
+        self.limits = limits
+        self._ended_at_limit: set[tuple[int, ...]] = set()  # sentence, then tokens
         shape = (len(limits), groups, n_best)
         # (A, G, n_best, longest), right-padded, and (A, G, n_best)
         self.tokens = torch.full((*shape, max(limits)), PAD, device=device)
@@ -176,14 +179,29 @@ class Finished:
         hopeless |= (self.count[beam.rows] >= self.enough)[:, :, None]
         return growing._replace(log_probs=growing.log_probs.masked_fill(hopeless, NEVER))
 
+    def note_ends(self, beam: Beam, ending: Tensor) -> None:
+        """Remembers the hypotheses (B * F,) that the model itself ends just at their limit."""
+        if not ending.any():
+            return
+        for place in ending.nonzero().squeeze(1).tolist():
+            row, hypothesis = divmod(place, beam.log_probs.size(1))
+            tokens = beam.tokens[row, hypothesis, 1:].tolist()
+            self._ended_at_limit.add((int(beam.rows[row]), *tokens))
+
     def hypotheses(self) -> list[list[Hypothesis]]:
         """Of each sentence, best first; at least one: nothing, scored -inf, where a broken model
         gave NaN."""
         tokens, scores, log_probs = (
             part.flatten(1, 2).tolist() for part in (self.tokens, self.scores, self.log_probs)
         )
-        rows = zip(tokens, scores, log_probs, strict=True)
-        return [_best_first(*row) or [Hypothesis([], NEVER, NEVER)] for row in rows]
+        rows = enumerate(zip(tokens, scores, log_probs, strict=True))
+        found = [[self._marked(row, each) for each in _best_first(*parts)] for row, parts in rows]
+        return [each or [Hypothesis([], NEVER, NEVER)] for each in found]
+
+    def _marked(self, row: int, found: Hypothesis) -> Hypothesis:
+        if len(found.tokens) < self.limits[row] or (row, *found.tokens) in self._ended_at_limit:
+            return found
+        return found._replace(cut=True)
 
 
 def _best_first(

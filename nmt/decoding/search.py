@@ -18,6 +18,7 @@ from nmt.config import BOS, EOS, PAD
 from nmt.decoding.beam import LEAVING, Beam, Finished, Hypothesis, Penalties
 from nmt.decoding.candidates import NEVER, Candidates, Places, Reached
 from nmt.decoding.predictor import Predictor
+from nmt.decoding.rules import Rules
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.strategies import Strategy, TowardsDemands
 
@@ -47,6 +48,7 @@ def search(
     n_best: int = 1,
     constraint: Constraint | None = None,
     shortlist: Shortlist | None = None,
+    rules: Rules | None = None,
 ) -> list[list[Hypothesis]]:
     """Up to `n_best` hypotheses of each group of each sentence of `source` (A, S), best first.
 
@@ -55,7 +57,7 @@ def search(
     given up, and not sooner, so that the search misses no better hypothesis of the beam, unless as
     many of its group are finished as `patience` times W (Kasai et al. 2022). With W = 1 it is
     greedy: it stops at the first EOS. With a `constraint` the `shortlist` is left out: what is
-    demanded need not be in it.
+    demanded need not be in it. With a `shortlist`, probabilities are those among its pieces.
     """
     assert n_best <= strategy.width
     choice = None if shortlist is None or constraint is not None else shortlist.choose(source)
@@ -72,10 +74,16 @@ def search(
         places = beam.places(live, strategy.groups)
         among = None if choice is None else choice.columns[places.sentences]  # (n, K)
         beam, log_probs = _read(predictor, beam, live, among)
-        _allow(log_probs, beam, live, limit if length > min(limits) else None)
+        log_probs[:, PAD] = log_probs[:, BOS] = NEVER
+        if length > min(limits):
+            _close(log_probs, beam, live, limit, finished)
         steering = strategy
         if constraint is not None:
             steering = _demand(constraint, strategy, log_probs, beam, live, places, finished.scores)
+        if rules is not None:
+            prefixes = beam.tokens[:, :, 1:].flatten(0, 1)  # (B, F, T) -> (B * F, T)
+            pieces = None if choice is None or among is None else choice.pieces[among]
+            rules.apply(log_probs, prefixes if live is None else prefixes[live], pieces)
         best = steering.choose(log_probs, Reached(beam.log_probs, live, places))
         if choice is not None:
             best = best._replace(tokens=choice.ids(best.tokens, beam.rows))
@@ -125,15 +133,20 @@ def _read(
     return beam._replace(state=found.state, coverage=coverage), found.logits.log_softmax(1)
 
 
-def _allow(log_probs: Tensor, beam: Beam, live: Tensor | None, limit: Tensor | None) -> None:
-    """PAD and BOS are never produced, and beyond its `limit` (A,) a sentence only ends: what the
-    log-probabilities (n, V) were of the whole vocabulary they stay, or become -inf, in place."""
-    log_probs[:, PAD] = log_probs[:, BOS] = NEVER
-    if limit is None:
-        return
+def _close(
+    log_probs: Tensor, beam: Beam, live: Tensor | None, limit: Tensor, finished: Finished
+) -> None:
+    """A sentence that has reached its `limit` (A,) only ends: all other log-probabilities (n, V)
+    become -inf, in place."""
     closing = (limit[beam.rows] < beam.tokens.size(2)).repeat_interleave(beam.log_probs.size(1))
-    closing = closing if live is None else closing[live]
     end = log_probs[:, EOS].clone()
+    ending = torch.zeros_like(closing)
+    if live is None:
+        ending = closing & (end >= log_probs.amax(1)) & (beam.log_probs > NEVER).flatten()
+    else:
+        closing = closing[live]
+        ending[live] = closing & (end >= log_probs.amax(1))
+    finished.note_ends(beam, ending)
     log_probs.masked_fill_(closing[:, None], NEVER)
     log_probs[:, EOS] = end
 

@@ -24,6 +24,7 @@ class Codec(NamedTuple):
     encode: Encode  # of the source
     decode: Callable[[Sequence[int]], str]  # of the target
     pieces: Sequence[str] = ()  # of the target's vocabulary, where words are demanded
+    language: str = ""  # of the target
 
 
 class Candidate(NamedTuple):
@@ -33,6 +34,7 @@ class Candidate(NamedTuple):
     score: float  # as `Hypothesis`; of strategy mbr the expected utility, 0 to 100
     log_prob: float
     tokens: list[int]
+    cut: bool = False  # as `Hypothesis`
 
 
 NOTHING = Candidate("", 0.0, 0.0, [])
@@ -74,7 +76,7 @@ def n_best_lines(
     candidates = [[NOTHING]] * len(lines)
     for row, hypotheses in zip(spoken, found, strict=True):
         texts = [
-            Candidate(codec.decode(each.tokens), each.score, each.log_prob, each.tokens)
+            Candidate(codec.decode(each.tokens), each.score, each.log_prob, each.tokens, each.cut)
             for each in hypotheses
         ]
         candidates[row] = best_first(texts if utility is None else by_utility(texts, utility))[

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from nmt.config import PAD, DecodingConfig
 from nmt.decoding.beam import Hypothesis, Penalties
 from nmt.decoding.predictor import Predictor
+from nmt.decoding.rules import rules_of
 from nmt.decoding.search import Constraint, search
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.strategies import BeamSearch, DiverseBeamSearch, Sampling, Strategy
@@ -29,6 +30,9 @@ WORKERS = 2
 # Tokens of a batch, as decoding.batch_tokens counts them, from which two side by side are sooner
 # done than one after the other: in smaller ones Python, which does one thing at a time, is most.
 WORTHWHILE = 3072
+
+# The length limit of a model of which nobody knows what its training data were like.
+MAX_RATIO, MAX_EXTRA = 1.5, 10
 
 # Demands on the sentences of these indices, together in a batch.
 Constrain = Callable[[Sequence[int]], Constraint]
@@ -108,6 +112,7 @@ class _Job:
                     n_best=1 if self.drawn else min(self.n_best, config.beam_size // config.groups),
                     constraint=None if self.constrain is None else self.constrain(batch),
                     shortlist=self.shortlist,
+                    rules=rules_of(config),
                 )
         except torch.cuda.OutOfMemoryError:
             return None
@@ -190,7 +195,14 @@ def batches(sources: Sequence[Sequence[int]], tokens: int, workers: int = 1) -> 
 
 def longest_translation(source: Sequence[int], config: DecodingConfig) -> int:
     """The most pieces a translation may have; EOS counts on neither side."""
-    return ceil(config.max_ratio * (len(source) - 1)) + config.max_extra
+    ratio, extra = length_limit(config)
+    return max(ceil(ratio * (len(source) - 1)) + extra, config.min_length)
+
+
+def length_limit(config: DecodingConfig) -> tuple[float, int]:
+    """Pieces of the translation per piece of the source, and how many more."""
+    ratio = MAX_RATIO if config.max_ratio is None else config.max_ratio
+    return ratio, MAX_EXTRA if config.max_extra is None else config.max_extra
 
 
 def pad(sources: Sequence[Sequence[int]]) -> Tensor:
