@@ -1,33 +1,66 @@
-"""Lines of any length: one that is longer than training saw is translated in parts, and those are
-joined.
+"""Lines of any length: each is cut into parts that the model can translate at once, and their
+translations are joined.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
 from nmt.config import DecodingConfig
 from nmt.decoding.constraints import Demands
 from nmt.decoding.predictor import Predictor
-from nmt.decoding.segments import cut
+from nmt.decoding.segments import Pieces, cut
+from nmt.decoding.sentences import joined, split_sentences
 from nmt.decoding.shortlist import Shortlist
-from nmt.decoding.text import Candidate, Codec, Encode, n_best_lines
+from nmt.decoding.text import Candidate, Codec, n_best_lines
+from nmt.decoding.translate import length_limit
+
+log = logging.getLogger(__name__)
 
 
 class Translation(NamedTuple):
-    """Of one line. One translated in parts has their hypotheses joined and their scores added."""
+    """The translation of a line. If the line was translated in parts, each hypothesis joins one of
+    every part and adds up their scores."""
 
     hypotheses: list[Candidate]  # of different text, best first, at least one
-    parts: list[tuple[str, str]]  # what was translated at once, and its best translation
+    parts: list[tuple[str, str]]  # the texts translated at once, each with its best translation
+
+    @property
+    def cut(self) -> bool:
+        """Whether the best hypothesis, or one of its parts, was ended by the length limit."""
+        return self.hypotheses[0].cut
 
 
-def parts_of(lines: Sequence[Sequence[str]], most: int, encode: Encode) -> list[list[str]]:
-    """What of each line is translated at once: its texts, those of more than `most` pieces cut."""
+@dataclass(frozen=True)
+class Splitting:
+    """How lines are split into parts."""
+
+    longest: int  # pieces of a part
+    by_sentence: bool = False  # each sentence is a part of its own
+    language: str = ""  # of the lines
+
+
+def parts_of(lines: Sequence[str], pieces: Pieces, splitting: Splitting) -> list[list[str]]:
+    """The parts of each line: the whole line, its sentences, or what a longer text is cut into."""
+    return cut_long([texts_of(line, splitting) for line in lines], pieces, splitting)
+
+
+def texts_of(line: str, splitting: Splitting) -> list[str]:
+    """What of a line is translated at once if it is not too long."""
+    return split_sentences(line, splitting.language) if splitting.by_sentence else [line]
+
+
+def cut_long(
+    lines: Sequence[Sequence[str]], pieces: Pieces, splitting: Splitting
+) -> list[list[str]]:
+    """The texts of each line, those cut that are longer than a part may be."""
+    longest, language = splitting.longest, splitting.language
     return [
-        [part for text in texts for part in cut(text, most, lambda text: len(encode(text)) - 1)]
-        for texts in lines
+        [part for text in texts for part in cut(text, longest, pieces, language)] for texts in lines
     ]
 
 
@@ -42,11 +75,10 @@ def translate_parts(
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Translation]:
-    """Of lines in parts, with up to `n_best` hypotheses of each; what else is as `n_best_lines`
-    says.
+    """Translates lines in parts, with up to `n_best` hypotheses of each; see `n_best_lines`.
 
-    Of `demands` on the words of each translation, all parts but the first heed the forbidden words
-    alone. `progress` counts lines, those in parts too.
+    The forbidden words of `demands` hold for every part of a line, everything else only for the
+    first. `progress` counts lines.
     """
     parts_in_all = sum(map(len, lines))
     found = iter(
@@ -61,12 +93,24 @@ def translate_parts(
             progress=progress and in_lines(progress, len(lines), parts_in_all),
         )
     )
-    return [join(parts, list(islice(found, len(parts)))) for parts in lines]
+    return [join(parts, list(islice(found, len(parts))), codec.language) for parts in lines]
+
+
+def warn_of_cut(cut: int, lines: int, config: DecodingConfig) -> None:
+    """Says how many of the translations of so many lines reached the length limit."""
+    if cut:
+        told = (
+            "the length limit (%g x source pieces + %d) cut off %d of %d translations. "
+            "If they should be longer, raise decoding.max_ratio or decoding.max_extra; "
+            "a model that repeats itself needs more training or decoding.no_repeat_ngram"
+        )
+        log.warning(told, *length_limit(config), cut, lines)
 
 
 def in_lines(progress: Callable[[int], None], lines: int, parts: int) -> Callable[[int], None]:
-    """Told how many more of the parts are done, tells `progress` of as large a share of lines."""
-    done, parts = 0, max(parts, 1)  # of nothing, nothing is told
+    """A function that is told how many more parts are done, and tells `progress` how many lines
+    that is."""
+    done, parts = 0, max(parts, 1)
 
     def tell(more: int) -> None:
         nonlocal done
@@ -77,26 +121,28 @@ def in_lines(progress: Callable[[int], None], lines: int, parts: int) -> Callabl
 
 
 def demands_on(demands: Demands, lines: Sequence[Sequence[str]]) -> list[Demands]:
-    """What is demanded of each part of each line."""
+    """The demands on each part of each line."""
     later = Demands(forbidden=demands.forbidden)
     return [later if place else demands for parts in lines for place in range(len(parts))]
 
 
-def join(parts: Sequence[str], found: Sequence[list[Candidate]]) -> Translation:
-    """The translation of a line from those of its parts, the first hypothesis from their first."""
+def join(parts: Sequence[str], found: Sequence[list[Candidate]], language: str = "") -> Translation:
+    """The translation of a line from those of its parts: the best hypothesis from their best.
+    `language` is that of the translation."""
     pairs = [(part, each[0].text) for part, each in zip(parts, found, strict=True)]
     if len(parts) == 1:
         return Translation(found[0], pairs)
     ranks = range(max(map(len, found)))
     return Translation(
-        [join_rank([c[min(rank, len(c) - 1)] for c in found]) for rank in ranks], pairs
+        [join_rank([c[min(rank, len(c) - 1)] for c in found], language) for rank in ranks], pairs
     )
 
 
-def join_rank(candidates: Sequence[Candidate]) -> Candidate:
+def join_rank(candidates: Sequence[Candidate], language: str = "") -> Candidate:
     return Candidate(
-        text=" ".join(each.text for each in candidates if each.text),
+        text=joined([each.text for each in candidates], language),
         score=sum(each.score for each in candidates),
         log_prob=sum(each.log_prob for each in candidates),
         tokens=[token for each in candidates for token in each.tokens],
+        cut=any(each.cut for each in candidates),
     )

@@ -1,56 +1,128 @@
-"""A text cut into sentences, or into parts that are short enough for a model."""
+"""A text cut into parts that are short enough for a model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Protocol
 
-# A sentence ends in one of these, perhaps in quotes, and white space; the next begins in a capital.
-END = re.compile(r"[.!?][\"'’”“»)\]]*\s+(?=[\"'‘“„«(\[¿¡]*(\w))")
+from nmt.decoding.sentences import sentence_ends
 
-Split = Callable[[str], list[str]]
-
-
-def split_sentences(text: str) -> list[str]:
-    """The sentences of a text, by a rule that knows no abbreviations: `.`, `!` or `?`, white space,
-    a capital."""
-    ends = [match.end() for match in END.finditer(text) if match[1].isupper()]
-    return [text[begin:end].strip() for begin, end in zip([0, *ends], [*ends, None], strict=True)]
-
-
-def halves(text: str) -> list[str]:
-    return [text[: len(text) // 2], text[len(text) // 2 :]]
+# Punctuation within a sentence; a comma or colon without a space may stand in a number or a time.
+CLAUSE = re.compile(r"[,;:]['\"”’)\]]*\s+|[，；：、،؛၊፣፤፥፦…—]+[”’」』）]*\s*|\s[–-]\s+")
+SPACE = re.compile(r"\s+")
+LEADING_VOWEL = re.compile("[เ-ไເ-ໄ]\\Z")  # Thai and Lao write these before their consonant
+LEAST = 1 / 3  # of the room that a part ending in such punctuation fills, lest it be too short
 
 
-def cut(
-    text: str,
-    most: int,
-    pieces: Callable[[str], int],
-    splits: Sequence[Split] = (split_sentences, str.split, halves),
-) -> list[str]:
-    """Parts of a text of at most `most` pieces each, or of one letter.
+class Pieces(Protocol):
+    """What cutting asks of a tokenizer."""
 
-    It is cut at the last end of a sentence that leaves no more, where there is none between two
-    words, and only where a word alone is longer within it.
+    def encode(self, text: str) -> list[int]:
+        """The ids, EOS last."""
+        ...
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """The characters of each id."""
+        ...
+
+
+def cut(text: str, most: int, pieces: Pieces, language: str = "") -> list[str]:
+    """Parts of a text of at most `most` pieces each, or of one character.
+
+    A part ends at the last end of a sentence that leaves it short enough; where there is none,
+    after punctuation, then between two words, then between two pieces, and never within what a
+    reader sees as one character.
     """
-    if len(text) < 2 or pieces(text) <= most:
+    if len(text) < 2 or _count(text, pieces) <= most:
         return [text]
-    split, *finer = splits
-    units = [part for unit in split(text) for part in cut(unit, most, pieces, finer or splits[-1:])]
-    # Where there is nothing but white space, there are no words.
-    return units if split is halves else list(pack(units, most, pieces)) or [text]
+    places = Places(text, pieces, language)
+    parts, begin = [], 0
+    while begin < len(text):
+        end = _next_cut(places, begin, most)
+        parts.append(text[begin:end].strip())
+        begin = end
+    return [part for part in parts if part] or [text]
 
 
-def pack(units: Sequence[str], most: int, pieces: Callable[[str], int]) -> Iterator[str]:
-    """Neighbours joined by spaces, as many at a time as have at most `most` pieces together."""
-    together: list[str] = []
-    size = 0
-    for unit in units:
-        count = pieces(unit)
-        if together and size + count > most:
-            yield " ".join(together)
-            together, size = [], 0
-        together.append(unit)
-        size += count
-    if together:
-        yield " ".join(together)
+class Places:
+    """Where a text may be cut: offsets in rising order."""
+
+    def __init__(self, text: str, pieces: Pieces, language: str) -> None:
+        self.text, self.pieces, self.language = text, pieces, language
+        self.begins = [begin for begin, _ in pieces.spans(text)[:-1]]  # of each piece
+
+    def reach(self, begin: int, room: int) -> int:
+        """Behind the last of `room` pieces from `begin` on."""
+        after = bisect_left(self.begins, begin) + room
+        return self.begins[after] if after < len(self.begins) else len(self.text)
+
+    @cached_property
+    def sentences(self) -> list[int]:
+        return sentence_ends(self.text, self.language)
+
+    @cached_property
+    def clauses(self) -> list[int]:
+        return [match.end() for match in CLAUSE.finditer(self.text)]
+
+    @cached_property
+    def words(self) -> list[int]:
+        return [match.end() for match in SPACE.finditer(self.text)]
+
+    @cached_property
+    def characters(self) -> list[int]:
+        """As a reader counts them: with their marks, conjuncts and joined emoji."""
+        import regex
+
+        ends = [match.end() for match in regex.finditer(r"\X", self.text)]
+        return [end for end in ends if not LEADING_VOWEL.search(self.text[end - 1 : end])]
+
+    @cached_property
+    def between_pieces(self) -> list[int]:
+        return sorted({*self.characters}.intersection(self.begins))
+
+    def ranked(self) -> Iterator[tuple[list[int], float]]:
+        """The best places first, with the share of the room that a part must fill."""
+        yield self.sentences, 0
+        yield self.clauses, LEAST
+        yield self.words, 0
+        yield self.between_pieces, 0
+        yield self.characters, 0
+
+
+def _next_cut(places: Places, begin: int, most: int) -> int:
+    """The end of the part that begins there."""
+    room = most
+    while True:
+        end = _best_cut(places, begin, room)
+        # By itself a part may have more pieces than within the text.
+        excess = _count(places.text[begin:end].strip(), places.pieces) - most
+        if excess <= 0 or room == 1:
+            return end
+        room = max(1, room - excess)
+
+
+def _best_cut(places: Places, begin: int, room: int) -> int:
+    reach = places.reach(begin, room)
+    if reach == len(places.text):
+        return reach
+    for offsets, share in places.ranked():
+        least = begin if share == 0 else max(begin, places.reach(begin, int(room * share)) - 1)
+        end = _last(offsets, least, reach)
+        if end is not None:
+            return end
+    # One character has more pieces than there is room for.
+    after = bisect_right(places.characters, begin)
+    return places.characters[after] if after < len(places.characters) else len(places.text)
+
+
+def _last(offsets: Sequence[int], least: int, most: int) -> int | None:
+    """The last of the offsets above `least` and up to `most`."""
+    place = bisect_right(offsets, most) - 1
+    return offsets[place] if place >= 0 and offsets[place] > least else None
+
+
+def _count(text: str, pieces: Pieces) -> int:
+    return len(pieces.encode(text)) - 1
