@@ -187,18 +187,37 @@ def draw(found: AttentionMap, title: str | None = None) -> Figure:
     return figure
 
 
-def save_png(found: AttentionMap, path: Path, title: str | None = None) -> np.ndarray:
-    """Writes the picture of `draw`, and the folder it goes to; returns its pixels (rows, columns,
-    4) uint8."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def save_png(
+    found: AttentionMap | Sequence[AttentionMap], path: Path, title: str | None = None
+) -> np.ndarray:
+    """Writes the picture of `draw`, of several maps one below the other, and the folder it goes to;
+    returns its pixels (rows, columns, 4) uint8."""
     from matplotlib.image import imsave
 
-    canvas = FigureCanvasAgg(draw(found, title))
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())
+    maps = [found] if isinstance(found, AttentionMap) else found
+    pixels = _stacked([_pixels(each, title) for each in maps])
     path.parent.mkdir(parents=True, exist_ok=True)
     imsave(path, pixels)
     return pixels
+
+
+def _pixels(found: AttentionMap, title: str | None) -> np.ndarray:
+    """(rows, columns, 4) uint8"""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(draw(found, title))
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def _stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Pictures one below the other, the narrow ones with white on their right."""
+    width = max(picture.shape[1] for picture in pictures)
+    padded = [
+        np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
+        for picture in pictures
+    ]
+    return np.concatenate(padded)
 
 
 class Box(NamedTuple):

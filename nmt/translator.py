@@ -16,12 +16,12 @@ from typing import Self
 from nmt.allocator import keep_freed_memory
 from nmt.attention_map import AttentionMap, attention_maps
 from nmt.config import Config, DecodingConfig
+from nmt.data.readers import one_line
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.constraints import Demands, complaints
-from nmt.decoding.parts import Translation, parts_of, translate_parts
+from nmt.decoding.parts import Translation, cut_long, texts_of, translate_parts, warn_of_cut
 from nmt.decoding.predictor import Ensemble, Predictor
 from nmt.decoding.scoring import Scored, score_ids
-from nmt.decoding.segments import split_sentences
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
@@ -32,6 +32,7 @@ from nmt.models.precision import in_precision
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.checkpoint import Run, load_run
 from nmt.training.lexicon import shortlist_of
+from nmt.training.seen import Seen, settled, splitting_of
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 class Translator:
     """A model with its tokenizers; `config` says how it searches where the caller does not.
 
-    `others` predict together with the model, as an ensemble; attention is the model's own. Without
-    a `shortlist` the whole vocabulary is weighed, whatever the config says.
+    `others` predict together with the model, as an ensemble that averages their probabilities;
+    attention is the model's own. Without a `shortlist` the whole vocabulary is weighed, whatever
+    the config says. `seen` says what training was like, where that is known.
     """
 
     def __init__(
@@ -52,11 +54,14 @@ class Translator:
         others: Sequence[Seq2Seq] = (),
         aligner: Aligner | None = None,
         shortlist: Shortlist | None = None,
+        seen: Seen | None = None,
     ) -> None:
         self.model = model
         self.predictor: Predictor = Ensemble([model, *others]) if others else model
         self.tokenizers = tokenizers
-        self.config = config
+        self.config = replace(config, decoding=settled(config.decoding, seen))
+        self.splitting = splitting_of(config, seen)
+        self.knows_training = seen is not None
         self.aligner = aligner or Aligner()
         self.shortlist = shortlist
 
@@ -95,6 +100,7 @@ class Translator:
             others=others,
             aligner=load_aligner(first.path, first.config.model),
             shortlist=shortlist_of(first),
+            seen=first.seen,
         )
 
     def translate(
@@ -118,6 +124,7 @@ class Translator:
             first_line=first_line,
             progress=progress,
         )
+        warn_of_cut(sum(each.cut for each in found), len(found), self.config.decoding)
         return [translation.hypotheses[0].text for translation in found]
 
     def n_best(
@@ -127,17 +134,18 @@ class Translator:
         *,
         beam_size: int | None = None,
         length_penalty: float | None = None,
-        one_by_one: bool = False,
+        one_by_one: bool | None = None,
         demands: Demands | None = None,
         first_line: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[Translation]:
         """As `translate`, with up to `n_best` hypotheses of each.
 
-        `one_by_one` splits what is given into sentences. What is longer than training saw is
-        translated in parts in any case; of `demands` on the words of each translation, all parts
-        but the first heed the forbidden words alone. A translation that does not meet them all is
-        warned of.
+        `one_by_one` says whether the sentences of a line are translated one by one; None: as
+        decoding.split_sentences says. A sentence longer than any in training is translated in
+        parts in any case. The forbidden words of `demands` hold for every part, everything else for
+        the first; a warning names the translations that do not meet them all. With a shortlist,
+        scores are of probabilities among its pieces.
         """
         if isinstance(sentences, str):
             raise TypeError("what is translated is a list of sentences, not one string")
@@ -146,11 +154,13 @@ class Translator:
         demands = demands and demands.spelt(self.tokenizers.target.normalized)
         lines = self._parts(sentences, one_by_one, first_line)
         source, target = self.tokenizers
+        demands = demands and on_one_line(demands)
+        pieces, language = target.pieces(range(target.size)), self.config.data.target_language
         translations = translate_parts(
             self.predictor,
             lines,
             config,
-            Codec(source.encode, target.decode, target.pieces(range(target.size))),
+            Codec(source.encode, target.decode, pieces, language),
             n_best=n_best,
             demands=demands,
             shortlist=self.shortlist,
@@ -166,11 +176,12 @@ class Translator:
         translations: Sequence[str],
         progress: Callable[[int], None] | None = None,
     ) -> list[Scored]:
-        """How likely each translation is, given its sentence."""
+        """How likely each translation is, given its sentence: over the whole vocabulary, in the
+        arithmetic of decoding.precision (in bf16, logits have 8 significant bits)."""
         return score_ids(
             self.predictor,
-            self.tokenizers.source.encode_many([text.strip() for text in sentences]),
-            self.tokenizers.target.encode_many([text.strip() for text in translations]),
+            self.tokenizers.source.encode_many([one_line(text).strip() for text in sentences]),
+            self.tokenizers.target.encode_many([one_line(text).strip() for text in translations]),
             self.config.decoding,
             progress,
         )
@@ -194,8 +205,9 @@ class Translator:
 
     def attention(self, sentence: str, translation: str) -> AttentionMap:
         """Where the model looked in the sentence at each word of a translation, its own or not."""
+        pair = [one_line(sentence)], [one_line(translation)]
         with evaluating(self.model):
-            return attention_maps(self.model, self.tokenizers, [sentence], [translation])[0]
+            return attention_maps(self.model, self.tokenizers, *pair)[0]
 
     def _decoding(self, beam_size: int | None, length_penalty: float | None) -> DecodingConfig:
         """Checked by the schema, as the command line's are."""
@@ -207,20 +219,33 @@ class Translator:
         )
 
     def _parts(
-        self, sentences: Sequence[str], one_by_one: bool, first_line: int
+        self, sentences: Sequence[str], one_by_one: bool | None, first_line: int
     ) -> list[list[str]]:
-        """What of each sentence is translated at once: all, where it is not too long."""
-        most, encode = self.config.data.max_pieces, self.tokenizers.source.encode
-        texts = [split_sentences(text) if one_by_one else [text] for text in sentences]
-        lines = parts_of(texts, most, encode)
+        """The parts of each line that are translated at once."""
+        splitting = self.splitting
+        if one_by_one is not None:
+            splitting = replace(splitting, by_sentence=one_by_one)
+        tokenizer = self.tokenizers.source
+        texts = [texts_of(one_line(text), splitting) for text in sentences]
+        lines = cut_long(texts, tokenizer, splitting)
+        known = "" if self.knows_training else " at most (data.max_pieces)"
         for line, (whole, parts) in enumerate(zip(texts, lines, strict=True), first_line):
             if len(parts) > len(whole):
+                longest = max(len(tokenizer.encode(text)) - 1 for text in whole)
                 log.warning(
-                    "line %d has %d pieces, but training saw at most %d at once (data.max_pieces): "
-                    "it is translated in parts",
-                    *(line, sum(len(encode(text)) - 1 for text in whole), most),
+                    "line %d has a sentence of %d pieces, but the longest in training had %d%s: "
+                    "translating it in parts",
+                    *(line, longest, splitting.longest, known),
                 )
         return lines
+
+
+def on_one_line(demands: Demands) -> Demands:
+    """The demands without control characters, which no translation has."""
+    prefix, forbidden, required = demands
+    return Demands(
+        one_line(prefix), tuple(map(one_line, forbidden)), tuple(map(one_line, required))
+    )
 
 
 def warn_of_unmet(demands: Demands, translations: Sequence[Translation], first_line: int) -> None:

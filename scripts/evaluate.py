@@ -142,6 +142,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
     from nmt.training.lexicon import shortlist_of
+    from nmt.training.seen import splitting_of
 
     run = load_run(
         arguments.run,
@@ -160,7 +161,8 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
             run.tokenizers,
             split,
             run.config.decoding,
-            max_pieces=run.config.data.max_pieces,
+            splitting=splitting_of(run.config, run.seen, whole=name is not None),
+            language=run.config.data.target_language,
             scorer=scorer,
             shortlist=shortlist,
             progress=advance,
@@ -212,9 +214,9 @@ def read_references(
 
 def read_columns(lines: Path, references: list[Path]) -> list[list[str]]:
     """The lines of a file and those of each reference, which must be as many."""
-    from nmt.data.readers import read_aligned
+    from nmt.data.readers import on_one_line, read_aligned
 
-    pairs = [list(read_aligned(lines, reference)) for reference in references]
+    pairs = [list(on_one_line(read_aligned(lines, reference))) for reference in references]
     return [[left for left, _ in pairs[0]], *([right for _, right in each] for each in pairs)]
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_PICTURES = 50  # that --attention draws
+MOST_PARTS = 20  # in a picture
 SCORED = 1000  # pairs that --score reads at once
 
 
@@ -44,10 +45,9 @@ class Source(NamedTuple):
     lines: int | None  # all of them, where that is known
 
 
-class Pair(NamedTuple):
+class Drawn(NamedTuple):
     line: int
-    sentence: str
-    translation: str
+    parts: list[tuple[str, str]]  # what was translated at once, with its translation
 
 
 def main() -> None:
@@ -64,9 +64,9 @@ def main() -> None:
         output_to(path, "--alignments") if path else nullcontext() as alignments,
     ):
         translator = load(arguments)
-        pairs = translate(translator, source, arguments, output, alignments)
+        first = translate(translator, source, arguments, output, alignments)
     if arguments.attention:
-        draw(translator, pairs, arguments.attention)
+        draw(translator, first, arguments.attention)
 
 
 def parse() -> argparse.Namespace:
@@ -91,14 +91,14 @@ def add_files(group: argparse._ArgumentGroup) -> None:
     add("--input", type=Path, metavar="FILE", help="UTF-8 text, one sentence a line")
     add("--output", type=Path, metavar="FILE", help="where to write (standard output)")
     add("--errors", choices=("strict", "replace"), default="strict", help="of bytes not UTF-8")
-    add("--split-sentences", action="store_true", help="of lines that hold several")
     add("--nbest", type=int, metavar="N", help="`line ||| text ||| score`, lines counted from 0")
     add("--json", action="store_true", help="an object a line, with pieces and alignment")
     add("--attention-matrix", action="store_true", help="in --json, of the best-aligning head")
     add("--alignments", type=Path, metavar="FILE", help="`0-0 1-2`: source word, target word")
     add("--attention", type=Path, metavar="OUT.png", help="draw where the model looked")
-    add("--score", type=Path, metavar="FILE", help="of these translations of --input, instead: "
-        "log-probability (natural) TAB perplexity of a piece")  # fmt: skip
+    add("--score", type=Path, metavar="FILE", help="score these translations of --input instead of "
+        "translating: log-probability, tab, perplexity per piece (in fp32 unless --precision is "
+        "given)")  # fmt: skip
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -123,12 +123,15 @@ def check(arguments: argparse.Namespace) -> None:
 def load(arguments: argparse.Namespace) -> Translator:
     from nmt.translator import Translator  # not before the arguments are known to be good
 
+    overrides = arguments.overrides + search_overrides(arguments)
+    if arguments.score:  # four decimals are more than bf16 holds; a precision of the user's goes on
+        overrides = ["decoding.precision=fp32", *overrides]
     others = arguments.ensemble.split(",") if arguments.ensemble else []
     return Translator.load(
         [arguments.run, *others],
         checkpoint=arguments.checkpoint,
         device=arguments.device,
-        overrides=arguments.overrides + search_overrides(arguments),
+        overrides=overrides,
     )
 
 
@@ -160,19 +163,19 @@ def translate(
     arguments: argparse.Namespace,
     output: BinaryIO,
     alignments: BinaryIO | None,
-) -> list[Pair]:
+) -> list[Drawn]:
     """Writes window by window; returns the first that are not blank, one too many to draw."""
+    from nmt.decoding.parts import warn_of_cut
     from nmt.evaluation.alignment import pharaoh
 
-    pairs: list[Pair] = []
+    first: list[Drawn] = []
     demands = demands_of(arguments)
-    done = 0
+    done = cut = 0
     with progress_bar(arguments, source.lines) as advance:
         for sentences in source.windows:
             found = translator.n_best(
                 sentences,
                 1 if arguments.nbest is None else arguments.nbest,
-                one_by_one=arguments.split_sentences,
                 demands=demands,
                 first_line=done + 1,
                 progress=advance,
@@ -180,12 +183,16 @@ def translate(
             write(output, lines_of(translator, sentences, found, arguments, done))
             if alignments:
                 write(alignments, map(pharaoh, translator.align(found)))
-            texts = [translation.hypotheses[0].text for translation in found]
-            both = enumerate(zip(sentences, texts, strict=True), done + 1)
-            spoken = (Pair(line, *pair) for line, pair in both if pair[0].strip())
-            pairs += islice(spoken, MOST_PICTURES + 1 - len(pairs))
+            spoken = (
+                Drawn(line, translation.parts)
+                for line, translation in enumerate(found, done + 1)
+                if any(text.strip() for text, _ in translation.parts)
+            )
+            first += islice(spoken, MOST_PICTURES + 1 - len(first))
             done += len(sentences)
-    return pairs
+            cut += sum(translation.cut for translation in found)
+    warn_of_cut(cut, done, translator.config.decoding)
+    return first
 
 
 def demands_of(arguments: argparse.Namespace) -> Demands | None:
@@ -254,14 +261,18 @@ def progress_bar(
         yield lambda count: bar.advance(task, count)
 
 
-def draw(translator: Translator, pairs: Sequence[Pair], path: Path) -> None:
-    """One picture of that name, or of several sentences one each, numbered by their lines."""
+def draw(translator: Translator, lines: Sequence[Drawn], path: Path) -> None:
+    """One picture of that name or, for several lines, one each, numbered by line. The parts of a
+    line that were translated one by one are drawn one below the other."""
     from nmt.attention_map import save_png
 
-    for line, sentence, translation in pairs[:MOST_PICTURES]:
-        name = path.name if len(pairs) == 1 else f"{path.stem}-{line}{path.suffix}"
-        save_png(translator.attention(sentence, translation), path.with_name(name))
-    if len(pairs) > MOST_PICTURES:
+    for line, parts in lines[:MOST_PICTURES]:
+        name = path.name if len(lines) == 1 else f"{path.stem}-{line}{path.suffix}"
+        shown = [part for part in parts if part[0].strip()][:MOST_PARTS]
+        save_png([translator.attention(*part) for part in shown], path.with_name(name))
+        if len(parts) > MOST_PARTS:
+            log.warning("--attention drew the first %d parts of line %d", MOST_PARTS, line)
+    if len(lines) > MOST_PICTURES:
         log.warning("--attention drew the first %d sentences, not all", MOST_PICTURES)
 
 

@@ -34,6 +34,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.training.lock",
         "nmt.training.recovery",
         "nmt.training.resume",
+        "nmt.training.seen",
         "nmt.training.signals",
         "nmt.training.state",
         "nmt.training.weights",

@@ -60,9 +60,10 @@ def test_a_long_sentence_is_named_and_translated(
     with caplog.at_level(logging.WARNING):
         found = translator.translate(["A dog.", "A dog runs. " * 5], first_line=41)
     assert all(found)
-    (record,) = caplog.records
-    assert record.getMessage().startswith("line 42 has ")
-    assert record.getMessage().endswith("it is translated in parts")
+    long, cut = (record.getMessage() for record in caplog.records)
+    assert long.startswith("line 42 has a sentence of ")
+    assert long.endswith("in training had 10 at most (data.max_pieces): translating it in parts")
+    assert cut.startswith("the length limit (1 x source pieces + 5) cut off ")
 
 
 def test_the_parts_of_a_line_are_those_it_was_cut_into(untrained_run: Path) -> None:
@@ -198,7 +199,9 @@ def test_the_command_line_keeps_the_lines(untrained_run: Path, tmp_path: Path) -
         capture_output=True,
         env={**os.environ, "LC_ALL": "C"},
     )
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.returncode == 0
+    (warning,) = ran.stderr.decode().splitlines()
+    assert warning.startswith("WARNING: the length limit (1 x source pieces + 5) cut off ")
     found = ran.stdout.decode().split("\n")
     assert [bool(line) for line in found] == [*(bool(line.strip()) for line in LINES), False]
     assert len(list(tmp_path.glob("map-[1357].png"))) == 4
@@ -222,6 +225,8 @@ def test_what_is_demanded_is_said(untrained_run: Path, caplog: pytest.LogCapture
     texts = [each.hypotheses[0].text for each in found]
     assert texts[1] == "" and not complaints(texts[0], demands) + complaints(texts[2], demands)
     assert not caplog.records
+    odd = Demands("Ein\x07H", forbidden=("Hund",), required=("es\x0b",))
+    assert translator.n_best(["A dog runs."], demands=odd)[0].hypotheses == found[0].hypotheses
     short = Translator.load(untrained_run, overrides=SHORT)
     short.n_best(["It rains."], demands=Demands(prefix="Ein Hund läuft heute und es regnet."))
     assert "the translation of line 1 does not meet a demand: it does not begin" in caplog.text

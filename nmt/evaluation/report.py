@@ -10,8 +10,9 @@ from typing import NamedTuple
 from nmt.attention_map import READINGS, attention_maps
 from nmt.config import DecodingConfig
 from nmt.data.corpus import Split
+from nmt.data.readers import one_line
 from nmt.data.tokenizer import Tokenizers
-from nmt.decoding.parts import parts_of, translate_parts
+from nmt.decoding.parts import Splitting, parts_of, translate_parts, warn_of_cut
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
@@ -44,7 +45,8 @@ def evaluate(
     split: Split,
     decoding: DecodingConfig,
     *,
-    max_pieces: int,
+    splitting: Splitting,
+    language: str = "",
     scorer: Scorer | None = None,
     aer: bool = True,
     shortlist: Shortlist | None = None,
@@ -53,25 +55,28 @@ def evaluate(
     """Translates the split and scores it; aligns the attention where true alignments are known.
 
     `scorer` must have the references of the split; without one, its target side is the reference.
-    What has more than `max_pieces` is translated in parts, as `Translator` does it. `progress` is
+    Lines are split as `Translator` does it. `language` is that of the translations. `progress` is
     told how many more sentences are translated. The model is left in its mode.
     """
     scorer = scorer or Scorer([split.target])
     begun = perf_counter()
-    lines = parts_of([[text] for text in split.source], max_pieces, tokenizers.source.encode)
+    sources = [one_line(text) for text in split.source]
+    lines = parts_of(sources, tokenizers.source, splitting)
     translations = translate_parts(
         in_precision(model, pick_precision(decoding.precision, model.device)),
         lines,
         decoding,
-        Codec(tokenizers.source.encode, tokenizers.target.decode),
+        Codec(tokenizers.source.encode, tokenizers.target.decode, language=language),
         shortlist=shortlist,
         progress=progress,
     )
     seconds = perf_counter() - begun
-    long = sum(len(parts) > 1 for parts in lines)
-    if long:
-        told = "%d of %d lines have more than %d pieces (data.max_pieces): translated in parts"
-        log.info(told, long, len(lines), max_pieces)
+    in_parts = sum(len(parts) > 1 for parts in lines)
+    if in_parts:
+        reason = "hold several sentences or are longer" if splitting.by_sentence else "are longer"
+        told = "%d of %d lines %s than any in training (%d pieces): translated in parts"
+        log.info(told, in_parts, len(lines), reason, splitting.longest)
+    warn_of_cut(sum(each.cut for each in translations), len(lines), decoding)
     hypotheses = [translation.hypotheses[0].text for translation in translations]
     return Evaluation(
         scores=scorer(hypotheses),

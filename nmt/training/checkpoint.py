@@ -1,6 +1,7 @@
 """A run is a directory, and this is how it is written and read.
 
     config.yaml  tokenizer.model  checksums.json  metrics.jsonl  summary.json  lock
+    corpus.json: how long the training sentences were
     checkpoints/<step>/model.safetensors, training.pt, checksums.json
     checkpoints/averaged/: the same
     checkpoints/best, checkpoints/last: files that name one of the folders
@@ -21,6 +22,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from os.path import exists
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +48,8 @@ from nmt.training.files import (
     write_whole,
 )
 from nmt.training.progress import Progress
+from nmt.training.seen import FILE as SEEN
+from nmt.training.seen import Seen, load_seen, settled
 from nmt.training.weights import WEIGHTS, restore_model, weights_file
 
 log = logging.getLogger(__name__)
@@ -57,9 +61,10 @@ class Run(NamedTuple):
     """A trained model with everything it needs."""
 
     path: Path
-    config: Config
+    config: Config  # with the length limit that was learnt, where the user gave none
     tokenizers: Tokenizers
     model: Seq2Seq  # in evaluation mode, on its device
+    seen: Seen | None = None  # unknown for runs of earlier versions
 
 
 def load_run(
@@ -82,7 +87,9 @@ def load_run(
     check_sound(run, folder)
     sizes = tokenizers.source.size, tokenizers.target.size
     model = restore_model(config.model, sizes, folder / WEIGHTS)
-    return Run(run, config, tokenizers, model.to(pick_device(device)).eval())
+    seen = load_seen(run)
+    config = replace(config, decoding=settled(config.decoding, seen))
+    return Run(run, config, tokenizers, model.to(pick_device(device)).eval(), seen)
 
 
 def check_name(config: Config) -> None:
@@ -95,7 +102,7 @@ def check_name(config: Config) -> None:
     )
 
 
-def create_run(config: Config, tokenizers: Tokenizers) -> Path:
+def create_run(config: Config, tokenizers: Tokenizers, seen: Seen | None = None) -> Path:
     """Makes the directory of a new run: runs/<name>, which must not exist yet.
 
     Without a name it is called after corpus and model, with a number where that is taken. It
@@ -109,6 +116,8 @@ def create_run(config: Config, tokenizers: Tokenizers) -> Path:
             shutil.rmtree(beside, ignore_errors=True)
             beside.mkdir(parents=True)
             tokenizers.save(beside)
+            if seen is not None:
+                (beside / SEEN).write_bytes(seen.to_json())
             for file in beside.iterdir():
                 flush(file)
             write_config(config, beside)

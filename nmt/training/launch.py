@@ -44,6 +44,7 @@ from nmt.training.lock import locked
 from nmt.training.recovery import Diverged
 from nmt.training.report import Report, Summary
 from nmt.training.resume import fresh_state, gone_back, state_at
+from nmt.training.seen import Seen, load_seen, settled, splitting_of
 from nmt.training.signals import Stopped, asked_to_stop
 from nmt.training.state import State
 from nmt.training.trainer import Trainer
@@ -66,7 +67,7 @@ def train(config: Config) -> Summary:
     device = start_torch(config.training)
     prepared = prepare(config.data, config.training.seed)
     state = fresh_state(settings, prepared, device)
-    run = create_run(settings, prepared.tokenizers)
+    run = create_run(settings, prepared.tokenizers, Seen.of(prepared, settings.data))
     with locked(run):
         return to_the_end(settings, run, prepared, state)
 
@@ -144,13 +145,14 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
     log.info("translating the %s set with the weights of %s", name, best)
-    shortlist = keep_lexicon(config, run, prepared, state.model.device)
+    shortlist, seen = keep_lexicon(config, run, prepared, state.model.device), load_seen(run)
     evaluation = evaluate(
         state.model,
         prepared.tokenizers,
         split,
-        config.decoding,
-        max_pieces=config.data.max_pieces,
+        settled(config.decoding, seen),
+        splitting=splitting_of(config, seen, whole=True),
+        language=config.data.target_language,
         scorer=Scorer(
             [split.target], config=config.evaluation, language=config.data.target_language
         ),

@@ -19,6 +19,7 @@ from nmt.training.optim import learning_rate
 from nmt.training.progress import Update, Window
 from nmt.training.recovery import Diverged, describe, largest_batch
 from nmt.training.report import Report, clock
+from nmt.training.seen import load_seen
 from nmt.training.signals import Stop
 from nmt.training.state import State, corpus_key
 from nmt.training.validation import Validator
@@ -41,7 +42,7 @@ class Trainer:
         self.prepared = prepared
         self.state = state
         self.report = report
-        self.validator = Validator(config, prepared, state.updater)
+        self.validator = Validator(config, prepared, state.updater, load_seen(run))
         # Saved with each checkpoint, which only they can go on from.
         self.origin = {"config": dataclasses.asdict(config), "corpus": corpus_key(prepared)}
 

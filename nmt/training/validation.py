@@ -21,6 +21,7 @@ from nmt.evaluation.metrics import NAMES, Scorer, Scores, signatures, values
 from nmt.evaluation.report import Evaluation, evaluate
 from nmt.training.progress import losses
 from nmt.training.report import Examples
+from nmt.training.seen import Seen, settled, splitting_of
 from nmt.training.update import Updater
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,13 @@ class Validation(NamedTuple):
 class Validator:
     """Scores one model, greedily."""
 
-    def __init__(self, config: Config, prepared: Prepared, updater: Updater) -> None:
-        self.greedy = dataclasses.replace(config.decoding, strategy="beam", beam_size=1, groups=1)
-        self.max_pieces = config.data.max_pieces
+    def __init__(
+        self, config: Config, prepared: Prepared, updater: Updater, seen: Seen | None = None
+    ) -> None:
+        decoding = settled(config.decoding, seen)
+        self.greedy = dataclasses.replace(decoding, strategy="beam", beam_size=1, groups=1)
+        self.splitting = splitting_of(config, seen, whole=True)
+        self.language = config.data.target_language
         self.tokenizers = prepared.tokenizers
         self.split = draw(prepared.validation, config.training.validation_limit, config.data)
         language = config.data.target_language
@@ -82,7 +87,8 @@ class Validator:
             self.tokenizers,
             self.split,
             self.greedy,
-            max_pieces=self.max_pieces,
+            splitting=self.splitting,
+            language=self.language,
             scorer=self.scorer,
             aer=aer,
             progress=progress,

@@ -18,6 +18,7 @@ from nmt.config import (
 )
 from nmt.data.corpus import Split
 from nmt.data.tokenizer import Tokenizers, learn, word_spans
+from nmt.decoding.parts import Splitting
 from nmt.evaluation.metrics import Scorer, score
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.models import build_model
@@ -53,7 +54,13 @@ def test_what_is_scored_is_what_is_told(model: Seq2Seq, tokenizers: Tokenizers) 
     split = Split(SOURCE, TARGET, None)
     scorer = Scorer([TARGET], language="de", ter=True)
     found = evaluate(
-        model, tokenizers, split, DECODING, max_pieces=50, scorer=scorer, progress=told.append
+        model,
+        tokenizers,
+        split,
+        DECODING,
+        splitting=Splitting(50),
+        scorer=scorer,
+        progress=told.append,
     )
     assert found.hypotheses[1] == ""
     assert found.scores == score(found.hypotheses, TARGET, ter=True)
@@ -65,7 +72,9 @@ def test_what_is_scored_is_what_is_told(model: Seq2Seq, tokenizers: Tokenizers) 
 
 def test_twice_is_the_same(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     split = Split(SOURCE, TARGET, [[(0, 0)], [], [(1, 1)]])
-    first, second = (evaluate(model, tokenizers, split, DECODING, max_pieces=50) for _ in range(2))
+    first, second = (
+        evaluate(model, tokenizers, split, DECODING, splitting=Splitting(50)) for _ in range(2)
+    )
     assert first.hypotheses == second.hypotheses
     assert first.heads == second.heads
 
@@ -80,22 +89,23 @@ def test_a_line_of_any_length_is_translated_as_the_translator_does_it(
     source = [*SOURCE, "It rains. " * 9, "w" * 40, " " * 90]
     caplog.set_level(logging.INFO, "nmt.evaluation.report")
     split = Split(source, source, None)
-    found = evaluate(model, tokenizers, split, DECODING, max_pieces=max_pieces)
+    found = evaluate(model, tokenizers, split, DECODING, splitting=Splitting(max_pieces))
     config = Config(data=DataConfig(max_pieces=max_pieces), decoding=DECODING)
     expected = Translator(model, tokenizers, config).n_best(source)
     assert found.hypotheses == [each.hypotheses[0].text for each in expected]
     long = sum(len(each.parts) > 1 for each in expected)
     assert long >= 2
-    assert f"{long} of 6 lines have more than {max_pieces} pieces" in caplog.text
+    assert f"{long} of 6 lines are longer than any in training ({max_pieces} pieces)" in caplog.text
 
 
 def test_every_head_in_both_readings(model: Seq2Seq, tokenizers: Tokenizers) -> None:
     split = Split(SOURCE, TARGET, [[(0, 0), (1, 1), (2, 2)], [], [(0, 0)]])
-    found = evaluate(model, tokenizers, split, DECODING, max_pieces=50)
+    found = evaluate(model, tokenizers, split, DECODING, splitting=Splitting(50))
     places = {(head.layer, head.head, head.reading) for head in found.heads}
     assert len(places) == len(found.heads) == 2 * 2 * 2
     assert found.best_head == min(found.heads, key=lambda head: head.aer)
-    assert evaluate(model, tokenizers, split, DECODING, max_pieces=50, aer=False).heads == []
+    whole = Splitting(50)
+    assert evaluate(model, tokenizers, split, DECODING, splitting=whole, aer=False).heads == []
 
 
 class Copying(Seq2Seq):

@@ -97,7 +97,7 @@ def test_a_run_and_its_translations_have_the_same_scores(
 ) -> None:
     output = tmp_path / "translated.de"
     done = command(run, "--device", "cpu", "--beam-size", "2", "--output", output, "--json")
-    assert done.stderr.endswith(f" test: reading {corpus}/test.en and {corpus}/test.de\n")
+    assert f" test: reading {corpus}/test.en and {corpus}/test.de\n" in done.stderr
     found = json.loads(done.stdout)
     lines = output.read_text(encoding="utf-8").split("\n")
     assert len(lines) == len(SOURCE) + 1
@@ -121,7 +121,7 @@ def test_a_line_longer_than_training_saw_is_translated_as_translate_does_it(
 ) -> None:
     output, override = tmp_path / "translated.de", "data.max_pieces=4"
     done = command(run, "--device", "cpu", "--set", override, "--output", output)
-    assert "of 4 lines have more than 4 pieces (data.max_pieces)" in done.stderr
+    assert "of 4 lines are longer than any in training (4 pieces)" in done.stderr
     found = output.read_text(encoding="utf-8").split("\n")[:-1]
     assert found == Translator.load(run, device="cpu", overrides=[override]).translate(SOURCE)
     assert found != Translator.load(run, device="cpu").translate(SOURCE)
@@ -131,7 +131,8 @@ def test_own_files_and_the_table(run: Path, corpus: Path) -> None:
     files = ("--source", corpus / "test.en", "--reference", corpus / "test.de")
     done = command(run, *files, "--device", "cpu", "--set", "decoding.beam_size=1")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # no progress where nobody looks
+    (warning,) = done.stderr.splitlines()  # no progress where nobody looks
+    assert "the length limit (1 x source pieces + 4) cut off " in warning
     assert "4 sentences" in done.stdout
     for word in ("BLEU", "chrF", "TER", "nrefs:1|case:mixed|eff:no|tok:13a"):
         assert word in done.stdout
@@ -174,6 +175,15 @@ def test_the_head_that_the_run_has_selected_is_reported(
     assert (found["heads"], found["head_selected_on"]) == (first["heads"], "validation")
     table = command(copy, "--beam-size", "1", "--set", "decoding.max_extra=1").stdout
     assert f"{worst['aer']:.3f} *" in table and "* selected on the validation set" in table
+
+
+def test_control_characters_are_spaces_in_files_that_are_scored(tmp_path: Path) -> None:
+    hypotheses = write(
+        tmp_path / "h", ["Ein\x0bHund läuft\x00heute .", "Es\u2028regnet\x85sehr\x1bviel ."]
+    )
+    reference = write(tmp_path / "r", ["Ein Hund läuft heute .", "Es regnet\x07sehr viel ."])
+    found = result("--hypotheses", hypotheses, "--reference", reference)
+    assert found["bleu"] == pytest.approx(100) and found["ter"] == 0
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from nmt.config import Config
 from nmt.decoding.parts import Translation
 from nmt.decoding.text import Candidate
 from nmt.errors import UserError
@@ -36,13 +37,19 @@ def script() -> ModuleType:
 class Shouter:
     """Stands for a Translator: fast, and anybody can tell what it should have said."""
 
+    config = Config()
+
     @classmethod
     def load(cls, runs: list[Path], **options: Any) -> Shouter:
         return cls()
 
     def n_best(self, sentences: Sequence[str], n_best: int, **options: Any) -> list[Translation]:
         texts = [sentence.strip().upper() for sentence in sentences]
-        return [Translation([Candidate(text, 0.0, 0.0, [])], []) for text in texts]
+        parts = [sentence.split("|") for sentence in sentences]
+        return [
+            Translation([Candidate(text, 0.0, 0.0, [])], [(part, part.upper()) for part in some])
+            for text, some in zip(texts, parts, strict=True)
+        ]
 
     def attention(self, sentence: str, translation: str) -> tuple[str, str]:
         return sentence, translation
@@ -169,27 +176,57 @@ def test_mistakes_are_told(
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, str]]:
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, str]]]:
     """What was drawn, by the file's name."""
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
 
-    def save(attention: tuple[str, str], path: Path) -> None:
+    def save(attention: list[tuple[str, str]], path: Path) -> None:
         found[path.name] = attention
 
     monkeypatch.setattr("nmt.attention_map.save_png", save)
     return found
 
 
-def test_pictures_are_numbered_by_line(run: Run, drawn: dict[str, tuple[str, str]]) -> None:
+def test_pictures_are_numbered_by_line(run: Run, drawn: dict[str, list[tuple[str, str]]]) -> None:
     run("one", "--attention", "map.png")
-    assert drawn == {"map.png": ("one", "ONE")}
+    assert drawn == {"map.png": [("one", "ONE")]}
     drawn.clear()
     run("one", "", "three", "--attention", "map.png")
-    assert drawn == {"map-1.png": ("one", "ONE"), "map-3.png": ("three", "THREE")}
+    assert drawn == {"map-1.png": [("one", "ONE")], "map-3.png": [("three", "THREE")]}
+
+
+def test_the_parts_that_were_translated_are_drawn(
+    run: Run, drawn: dict[str, list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    run("one|two|  |three", "--attention", "map.png")
+    assert drawn == {"map.png": [("one", "ONE"), ("two", "TWO"), ("three", "THREE")]}
+    run("|".join(["word"] * 21), "--attention", "map.png")
+    assert len(drawn["map.png"]) == 20 and "the first 20 parts of line 1" in caplog.text
+
+
+def test_given_translations_are_scored_in_float32(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    def load(runs: list[Path], *, overrides: Sequence[str], **options: Any) -> Shouter:
+        asked[:] = overrides
+        raise UserError("enough")
+
+    monkeypatch.setattr(Shouter, "load", load)
+    (tmp_path / "a").write_text("A dog.\n")
+    scored = ("--input", tmp_path / "a", "--score", tmp_path / "a")
+    for arguments, precision in ((scored, "fp32"), ((*scored, "--precision", "bf16"), "bf16")):
+        with pytest.raises(UserError, match="enough"):
+            run(*arguments)
+        assert asked[0] == "decoding.precision=fp32" and asked[-1].endswith(precision)
+    with pytest.raises(UserError, match="enough"):
+        run("A dog.", "--no-split-sentences", "--no-repeat-ngram", "3")
+    assert asked == ["decoding.no_repeat_ngram=3", "decoding.split_sentences=False"]
 
 
 def test_fifty_pictures_are_enough(
-    run: Run, drawn: dict[str, tuple[str, str]], caplog: pytest.LogCaptureFixture
+    run: Run, drawn: dict[str, list[tuple[str, str]]], caplog: pytest.LogCaptureFixture
 ) -> None:
     run(*["word"] * 50, "--attention", "map.png")
     assert len(drawn) == 50 and not caplog.records

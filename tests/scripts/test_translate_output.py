@@ -69,8 +69,20 @@ def test_one_line_out_for_each_line_in(untrained_run: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.count(b"\n") == len(STRANGE) + 1
     told = ran.stderr.decode()
-    assert told.count("translated in parts") == 2 and "Traceback" not in told
+    assert told.count("translating it in parts") == 2 and "Traceback" not in told
     assert "line 3 has " in told and "line 4 has " in told
+    assert told.count("cut off") == 1, "once a file"
+
+
+def test_control_characters_are_spaces_as_in_training(untrained_run: Path, tmp_path: Path) -> None:
+    plain, controlled = tmp_path / "plain", tmp_path / "controlled"
+    plain.write_text("A dog runs.\n" * 8, encoding="utf-8")
+    odd = "\x00\x07\x0b\x1b\x7f\x85\u2028\u2029"
+    controlled.write_text("".join(f"A{mark}dog runs.{mark}\n" for mark in odd), encoding="utf-8")
+    expected = lines_of(untrained_run, "--input", plain)
+    assert lines_of(untrained_run, "--input", controlled) == expected
+    scores = lines_of(untrained_run, "--input", plain, "--score", plain)
+    assert lines_of(untrained_run, "--input", controlled, "--score", controlled) == scores
 
 
 def test_n_best_lists_are_those_of_moses(untrained_run: Path) -> None:
@@ -210,6 +222,7 @@ def test_a_person_at_a_terminal(untrained_run: Path, keys: bytes, status: int) -
             break
         os.write(person, keys[-1:])
     assert process.poll() == status
-    assert process.stderr is not None and process.stderr.read().strip() == b""
+    assert process.stderr is not None
+    assert process.stderr.read().strip().count(b"\n") == 0, "at most that it was cut off"
     os.close(person)
     assert screen.startswith(b"> ") and screen.count(b"> ") == 2

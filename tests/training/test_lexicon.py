@@ -17,6 +17,7 @@ from nmt.compose import load_config
 from nmt.config import CANDIDATES, EOS, PAD, UNK, Config
 from nmt.data.encoded import Prepared
 from nmt.data.lexicon import Lexicon, build_lexicon
+from nmt.decoding.parts import Splitting
 from nmt.errors import UserError
 from nmt.evaluation.report import evaluate
 from nmt.training.checkpoint import load_run
@@ -96,8 +97,8 @@ def test_a_run_that_asks_for_it_is_tested_with_it(
     run = Path(train(config).run)
     opened = load_run(run, device="cpu")
     parts = opened.model, opened.tokenizers, prepared.test, opened.config.decoding
-    found = evaluate(*parts, max_pieces=99, shortlist=shortlist_of(opened))
-    assert found.hypotheses != evaluate(*parts, max_pieces=99).hypotheses
+    found = evaluate(*parts, splitting=Splitting(99), shortlist=shortlist_of(opened))
+    assert found.hypotheses != evaluate(*parts, splitting=Splitting(99)).hypotheses
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["bleu"], summary["chrf"]) == (
         round(found.scores["bleu"].value, 2),

@@ -29,6 +29,7 @@ from nmt.evaluation.metrics import values
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.training.checkpoint import load_run
 from nmt.training.launch import train
+from nmt.training.seen import splitting_of
 from nmt.training.validation import first, pick_examples
 
 MakeConfig = Callable[..., Config]
@@ -135,8 +136,8 @@ def test_the_bleu_logged_is_that_of_an_evaluation(
 ) -> None:
     run = load_run(done, checkpoint=checkpoint, device="cpu")
     greedy = dataclasses.replace(run.config.decoding, beam_size=1)
-    most = run.config.data.max_pieces
-    found = evaluate(run.model, run.tokenizers, prepared.validation, greedy, max_pieces=most)
+    splitting = splitting_of(run.config, run.seen, whole=True)
+    found = evaluate(run.model, run.tokenizers, prepared.validation, greedy, splitting=splitting)
     logged = next(each for each in records(done, "validation") if each["step"] == int(checkpoint))
     assert (logged["bleu"], logged["chrf"]) == tuple(values(found.scores).values())
     assert found.best_head is not None and logged["aer"] == found.best_head.aer
@@ -164,7 +165,7 @@ def test_the_summary_is_that_of_the_best_checkpoint(done: Path, prepared: Prepar
         run.tokenizers,
         prepared.test,
         run.config.decoding,
-        max_pieces=run.config.data.max_pieces,
+        splitting=splitting_of(run.config, run.seen, whole=True),
     )
     assert summary["bleu"] == round(found.scores["bleu"].value, 2)
     assert summary["chrf"] == round(found.scores["chrf"].value, 2)
