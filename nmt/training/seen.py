@@ -90,7 +90,7 @@ def load_seen(run: Path) -> Seen | None:
         sound = all(_is_sound(value) for value in seen)
     except (OSError, ValueError, TypeError, RecursionError):
         sound = False
-    require(sound, f"{file} is damaged; without it the run translates with the limits of old runs")
+    require(sound, f"{file} is damaged: delete it to translate with default limits instead")
     return seen
 
 
