@@ -202,12 +202,15 @@ class TrainingConfig:
     batch_tokens: int = 4096  # padded tokens of the longer side in a batch
     accumulate: int = 1  # batches per update
     optimizer: str = "adam"  # or adamw
-    learning_rate: float = 1e-3  # the highest
+    learning_rate: float = 1e-3  # at the end of the warm-up, where a decay has not begun before
     beta1: float = 0.9
     beta2: float = 0.98
     weight_decay: float = 0.0
-    schedule: str = "inverse_sqrt"  # or cosine (to zero at the nearest limit), constant
-    warmup_steps: int = 1000
+    # cosine (to zero at the nearest limit), inverse_sqrt or constant; auto: cosine if max_steps or
+    # max_minutes is set, else inverse_sqrt
+    schedule: str = "auto"
+    warmup: float | None = None  # share of the run; null: 0.1 (at most 1,000 steps)
+    warmup_steps: int | None = None  # length of the warm-up in steps, instead of warmup
     clip: float = 1.0  # the largest norm of the gradient; 0: no clipping
     label_smoothing: float = 0.1
     max_steps: int | None = None
@@ -217,7 +220,7 @@ class TrainingConfig:
     metric: str = "chrf"
     # stop after this many validations without improvement in training.metric
     patience: int | None = 10
-    validate_every: int = 500  # steps
+    validate_every: int | None = None  # steps; null: ten times in a run, and every 500 steps
     log_every: int = 20  # steps
     validation_limit: int | None = None  # sentences translated at a validation; null: all
     keep: int = 3  # checkpoints beside the best
@@ -230,7 +233,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
         one_of("training.optimizer", self.optimizer, ("adam", "adamw"))
-        one_of("training.schedule", self.schedule, ("inverse_sqrt", "cosine", "constant"))
+        one_of("training.schedule", self.schedule, ("auto", "cosine", "inverse_sqrt", "constant"))
         one_of("training.metric", self.metric, ("chrf", "bleu", "nll"))
         positive = ("batch_tokens", "accumulate", "validate_every", "log_every", "keep", "average")
         limits = ("max_steps", "max_epochs", "patience", "threads", "validation_limit")
@@ -240,6 +243,12 @@ class TrainingConfig:
             at_least(f"training.{key}", getattr(self, key), 0)
         for key in ("label_smoothing", "beta1", "beta2"):
             share(f"training.{key}", getattr(self, key))
+        within("training.warmup", self.warmup, 0, 0.9)
+        require(
+            self.warmup is None or self.warmup_steps is None,
+            f"training.warmup={self.warmup} and training.warmup_steps={self.warmup_steps} "
+            "exclude each other: set one of them to null",
+        )
         for key in ("learning_rate", "max_minutes"):
             value = getattr(self, key)
             require(value is None or value > 0, f"training.{key} must be above 0, but is {value}")

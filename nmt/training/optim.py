@@ -1,8 +1,7 @@
-"""The optimizer and the learning rate."""
+"""The optimizer."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -132,19 +131,3 @@ class Adam:
                 raise ValueError(f"the optimizer's memory of parameter {index} does not fit")
             for name, value in memory._asdict().items():
                 value.copy_(saved[index][name])
-
-
-def learning_rate(config: TrainingConfig, step: int, progress: float) -> float:
-    """The rate of update `step` (the first is 1); `progress` is the share of a limit used.
-
-    Linear warm-up, then inverse square root (Vaswani et al. 2017, equation 3, scaled so that
-    `learning_rate` is its peak), half a cosine to zero (Loshchilov and Hutter 2017), or constant.
-    """
-    warmup = max(config.warmup_steps, 1)
-    rate = config.learning_rate * min(1.0, step / warmup)
-    match config.schedule:
-        case "inverse_sqrt":
-            return rate * math.sqrt(warmup / max(step, warmup))
-        case "cosine":
-            return rate * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return rate

@@ -67,6 +67,7 @@ def gone_back(
     state = state_at(newest_sound(run), config, run, prepared, device)
     state.progress.rate_scale = SLOWER
     state.progress.seconds = error.progress.seconds
+    state.pace.forget_plan(state.progress.step)  # less time is left than it was made for
     told = "%s: back to step %d, and on with the learning rate times %g"
     log.warning(told, error, state.progress.step, SLOWER)
     return state

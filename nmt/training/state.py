@@ -11,6 +11,7 @@ import torch
 from nmt.config import Config
 from nmt.data.encoded import Prepared
 from nmt.models.seq2seq import Seq2Seq
+from nmt.training.pace import Pace
 from nmt.training.progress import Progress, Update, Window
 from nmt.training.update import Updater
 
@@ -21,6 +22,7 @@ class State:
     def __init__(self, config: Config, model: Seq2Seq) -> None:
         self.updater = Updater(model, config.training)
         self.progress = Progress()
+        self.pace = Pace()
         self.window = Window()
 
     @property
@@ -33,6 +35,7 @@ class State:
         device = self.model.device
         return {
             "progress": dataclasses.asdict(self.progress),
+            "pace": dataclasses.asdict(self.pace),
             "optimizer": self.updater.optimizer.saved(),
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -47,12 +50,14 @@ class State:
         """Goes on from what `saved` gave. Raises one of many errors for anything else."""
         progress, window = Progress.restored(saved["progress"]), saved["window"]
         device = self.model.device
+        pace = Pace(**saved.get("pace", {}))  # checkpoints of earlier versions have none
+        pace.check()
         updates = [on(device, Update(*update)) for update in window["updates"]]
         self.updater.optimizer.load(saved["optimizer"])
         torch.set_rng_state(saved["random"])
         if device.type == "cuda" and saved["cuda_random"] is not None:
             torch.cuda.set_rng_state(saved["cuda_random"], device)
-        self.progress = progress
+        self.progress, self.pace = progress, pace
         self.window = Window(updates, float(window["seconds"]), float(window["waited"]))
 
 

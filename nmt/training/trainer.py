@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from nmt.config import Config
 from nmt.data.batching import BatchStream, Position
@@ -15,16 +18,24 @@ from nmt.data.encoded import Prepared
 from nmt.evaluation.metrics import merit
 from nmt.training.checkpoint import merit_of, named_best, point, prune, save_checkpoint
 from nmt.training.files import may_write
-from nmt.training.optim import learning_rate
 from nmt.training.progress import Update, Window
 from nmt.training.recovery import Diverged, describe, largest_batch
 from nmt.training.report import Report, clock
+from nmt.training.schedule import (
+    describe_schedule,
+    learning_rate,
+    position,
+    step_limit,
+    warn_of_warmup,
+)
 from nmt.training.seen import load_seen
 from nmt.training.signals import Stop
 from nmt.training.state import State, corpus_key
 from nmt.training.validation import Validator
 
 log = logging.getLogger(__name__)
+
+SETTLED = 32  # the step whose plan is logged: the first steps are slow
 
 
 class Interrupted(Exception):
@@ -43,7 +54,9 @@ class Trainer:
         self.state = state
         self.report = report
         self.validator = Validator(config, prepared, state.updater, load_seen(run))
-        # Saved with each checkpoint, which only they can go on from.
+        longest = np.maximum(prepared.source_lengths, prepared.target_lengths + 1)  # BOS
+        self.step_limit = step_limit(self.config, int(longest.sum()))
+        # Saved in every checkpoint: resuming requires them.
         self.origin = {"config": dataclasses.asdict(config), "corpus": corpus_key(prepared)}
 
     def train(self, stop: Stop) -> None:
@@ -54,6 +67,7 @@ class Trainer:
         """
         progress, config = self.state.progress, self.config
         start = Position(progress.epoch, progress.index)
+        self._begin()
         # So that what does not fit into memory comes to light at once.
         self.state.updater.rehearse(largest_batch(self.prepared, config.batch_tokens))
         with BatchStream(self.prepared, config.batch_tokens, config.seed, start) as stream:
@@ -63,9 +77,14 @@ class Trainer:
                         self._validate(stop)
                         if self.is_over and self.state.window.updates:
                             self._log()  # the time ran out during the validation
+                        self._plan()
                         self._save()
                 elif self.is_over:
                     break
+                elif self.state.pace.is_due(progress, config):
+                    self._plan()
+                    if progress.validations:
+                        self._save()  # so that the steps under a plan can be repeated
                 else:
                     self._advance(stream)
                     if progress.step % config.log_every == 0 or self.is_over:
@@ -84,16 +103,50 @@ class Trainer:
 
     @property
     def _validation_is_due(self) -> bool:
-        step, made = self.state.progress.step, self.state.progress.validations
-        is_time = step % self.config.validate_every == 0 or self.is_over
-        return step > 0 and is_time and made[-1:] != [step]
+        progress, every = self.state.progress, self.config.validate_every
+        if progress.step == 0 or progress.validations[-1:] == [progress.step]:
+            return False
+        if every is not None and progress.step % every == 0:
+            return True
+        is_time = every is None and self.state.pace.until_validation(progress, self.config) == 0
+        return is_time or self.is_over
+
+    def _begin(self) -> None:
+        """Logs the schedule, and plans what depends on the clock."""
+        progress, config = self.state.progress, self.config
+        log.info("%s", describe_schedule(config))
+        self.state.pace.aim(progress, config, self.step_limit)
+        if not config.max_minutes and self.step_limit < math.inf:
+            warn_of_warmup(config, self.step_limit)
+
+    def _plan(self) -> None:
+        """Plans the next steps by the clock; the first good plan is logged."""
+        pace, before = self.state.pace, self.state.pace.step
+        pace.plan(self.state.progress, self.config, self.step_limit)
+        if pace.minutes and before < SETTLED <= pace.step:
+            told = "about %d steps fit into %g minutes; validation every %d steps"
+            log.info(told, round(pace.steps), pace.minutes, pace.validate_every)
+            warn_of_warmup(self.config, pace.steps)
+
+    def _position(self, steps: int = 0, pairs: int = 0) -> float:
+        """The position in the run that the learning rate follows, after so many more."""
+        progress = self.state.progress
+        return position(
+            self.config,
+            progress.step + steps,
+            progress.pairs + pairs,
+            corpus_pairs=len(self.prepared.source_lengths),
+            timed=self.state.pace.at(progress.step + steps),
+        )
 
     def _advance(self, stream: BatchStream) -> None:
         """One update, with its place in the corpus and its time."""
         progress, window = self.state.progress, self.state.window
         began, waited = time.perf_counter(), stream.waited
         planned = list(islice(stream, self.config.accumulate))
-        rate = learning_rate(self.config, progress.step + 1, self.share) * progress.rate_scale
+        after = self._position(1, sum(len(each.batch.source) for each in planned))
+        rate = learning_rate(self.config, progress.step + 1, self._position(), after)
+        rate *= progress.rate_scale
         update = self.state.updater.update([each.batch for each in planned], rate)
         places = tuple((each.position.epoch, each.position.index) for each in planned)
         update = update._replace(batches=places)
@@ -134,7 +187,8 @@ class Trainer:
         found = self.validator(look)
         self.report.log(progress.step, found.metrics, kind="validation")
         self.report.examples(progress.step, found.examples)
-        progress.seconds += time.perf_counter() - began
+        self.state.pace.validation_seconds = time.perf_counter() - began
+        progress.seconds += self.state.pace.validation_seconds
         told = "  ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
         log.info("step %d (%s): %s", progress.step, clock(progress.seconds), told)
         progress.validated(
@@ -162,4 +216,5 @@ class Trainer:
         if not is_written and progress.is_best:
             # The best is what can be loaded.
             progress.best = merit_of(named_best(self.run), self.config.metric)
-        progress.seconds += time.perf_counter() - began
+        self.state.pace.saving_seconds = time.perf_counter() - began
+        progress.seconds += self.state.pace.saving_seconds

@@ -80,6 +80,7 @@ def make_config(data: DataConfig, tmp_path: Path) -> MakeConfig:
             patience=None,
             validate_every=4,
             log_every=1,
+            schedule="inverse_sqrt",
             warmup_steps=2,
             samples=2,
             average=1,

@@ -1,9 +1,8 @@
-"""The learning rate over the steps, and which parameters decay."""
+"""What the optimizer does to parameters, and which of them decay."""
 
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any
 
 import pytest
 import torch
@@ -12,49 +11,7 @@ from torch import nn
 from nmt.config import TrainingConfig, TransformerConfig
 from nmt.errors import UserError
 from nmt.models import build_model
-from nmt.training.optim import Adam, learning_rate
-
-SCHEDULES = ("inverse_sqrt", "cosine", "constant")
-
-
-def rate(step: int, progress: float = 0.0, **knobs: Any) -> float:
-    return learning_rate(TrainingConfig(learning_rate=0.5, **knobs), step, progress)
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_warm_up_is_a_straight_line_to_the_peak(schedule: str) -> None:
-    for step in (1, 7, 50, 100):
-        found = rate(step, warmup_steps=100, schedule=schedule)
-        assert found == pytest.approx(0.5 * step / 100)
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("warmup_steps", [0, 1])
-def test_without_warm_up_the_first_rate_is_the_peak(schedule: str, warmup_steps: int) -> None:
-    assert rate(1, warmup_steps=warmup_steps, schedule=schedule) == 0.5
-
-
-def test_inverse_square_root() -> None:
-    knobs = {"warmup_steps": 100, "schedule": "inverse_sqrt"}
-    assert max(rate(step, **knobs) for step in range(1, 1000)) == rate(100, **knobs) == 0.5
-    assert rate(400, **knobs) == pytest.approx(0.25)
-    assert rate(2000, **knobs) / rate(8000, **knobs) == pytest.approx(2.0)
-
-
-def test_cosine_falls_to_zero_at_the_limit() -> None:
-    knobs = {"warmup_steps": 10, "schedule": "cosine"}
-    rates = [rate(1000, share / 10, **knobs) for share in range(11)]
-    assert rates == sorted(rates, reverse=True)
-    assert rates[0] == 0.5 and rates[5] == pytest.approx(0.25)
-    assert rates[10] == pytest.approx(0, abs=1e-12)
-    assert rate(1000, 1.5, **knobs) == pytest.approx(0, abs=1e-12)
-
-
-def test_constant_is_constant() -> None:
-    assert {
-        rate(step, step / 1000, warmup_steps=10, schedule="constant") for step in (10, 900)
-    } == {0.5}
-
+from nmt.training.optim import Adam
 
 GO = torch.tensor(0.0)
 
