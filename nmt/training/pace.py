@@ -76,7 +76,8 @@ class Pace:
     def is_due(self, progress: Progress, config: TrainingConfig) -> bool:
         """Whether to make a plan between two validations.
 
-        Before the first one at the steps 1, 2, 4, ..., because the first steps are slow.
+        Before the first one at the steps 1, 2, 4, ..., because the first steps are slow; the very
+        first, which may take many times as long as others, is not measured.
         Afterwards once a tenth of the run has passed, unless a validation is near.
         """
         step = progress.step
@@ -120,9 +121,11 @@ class Pace:
 
     def _measure(self, progress: Progress) -> None:
         steps = progress.step - self.measured_step
-        if steps and steps >= min(MEASURED, progress.step / 2):
+        if not steps or steps < min(MEASURED, progress.step / 2):
+            return
+        if progress.step > 1:
             self.step_seconds = (progress.update_seconds - self.measured_seconds) / steps
-            self.measured_step, self.measured_seconds = progress.step, progress.update_seconds
+        self.measured_step, self.measured_seconds = progress.step, progress.update_seconds
 
     def _steps_in(self, seconds: float, first: int) -> float:
         """Updates that fit into the seconds; the next validation comes after `first` of them."""

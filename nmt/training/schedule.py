@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 WARMUP = 0.1  # share of a run with a limit
 WARMUP_STEPS = 1000  # and the longest warm-up, which is that of a run without a limit
 LONG_WARMUP = 0.3  # a share of the run that is worth a warning
+FEW_STEPS = 400  # a run of fewer hardly learns anything
+SMALL_BATCH = 512  # tokens; smaller ones are slower and noisy
 VALIDATIONS = 10  # of a run with a limit
 MOST_BETWEEN, FEWEST_BETWEEN = 500, 10  # steps between two validations
 
@@ -129,4 +131,17 @@ def warn_of_warmup(config: TrainingConfig, steps: float) -> None:
             "training.warmup_steps=%d is long for a run of about %d steps: the model will learn "
             "little. Set training.warmup_steps=null for a warm-up of %g%% of the run",
             *(chosen, round(steps), 100 * WARMUP),
+        )
+
+
+def warn_of_few_steps(config: TrainingConfig, steps: float) -> None:
+    """Warns if the time is too short for the batches, and says how to get more steps."""
+    fitting = config.batch_tokens * steps / FEW_STEPS
+    if steps < FEW_STEPS and config.batch_tokens > SMALL_BATCH:
+        smaller = max(SMALL_BATCH, 1 << int(math.log2(max(fitting, 1))))
+        log.warning(
+            "only about %d steps of training.batch_tokens=%d fit into the time, too few to learn "
+            "much: smaller batches (training.batch_tokens=%d), a smaller model such as "
+            "model=transformer_tiny, or more minutes would help",
+            *(round(steps), config.batch_tokens, smaller),
         )

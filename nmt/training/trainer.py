@@ -26,6 +26,7 @@ from nmt.training.schedule import (
     learning_rate,
     position,
     step_limit,
+    warn_of_few_steps,
     warn_of_warmup,
 )
 from nmt.training.seen import load_seen
@@ -35,7 +36,7 @@ from nmt.training.validation import Validator
 
 log = logging.getLogger(__name__)
 
-SETTLED = 32  # the step whose plan is logged: the first steps are slow
+SETTLED = 32  # the step from which a plan is worth a log line: the first steps are slow
 
 
 class Interrupted(Exception):
@@ -116,17 +117,20 @@ class Trainer:
         progress, config = self.state.progress, self.config
         log.info("%s", describe_schedule(config))
         self.state.pace.aim(progress, config, self.step_limit)
+        self.is_settled = progress.step > 0
         if not config.max_minutes and self.step_limit < math.inf:
             warn_of_warmup(config, self.step_limit)
 
     def _plan(self) -> None:
         """Plans the next steps by the clock; the first good plan is logged."""
-        pace, before = self.state.pace, self.state.pace.step
+        pace = self.state.pace
         pace.plan(self.state.progress, self.config, self.step_limit)
-        if pace.minutes and before < SETTLED <= pace.step:
+        if pace.minutes and not self.is_settled and (pace.step >= SETTLED or self.share > 0.1):
+            self.is_settled = True
             told = "about %d steps fit into %g minutes; validation every %d steps"
             log.info(told, round(pace.steps), pace.minutes, pace.validate_every)
             warn_of_warmup(self.config, pace.steps)
+            warn_of_few_steps(self.config, pace.steps)
 
     def _position(self, steps: int = 0, pairs: int = 0) -> float:
         """The position in the run that the learning rate follows, after so many more."""
