@@ -348,6 +348,9 @@ class Config:
     name: str | None = None  # of the run; null: from corpus, model and time
     runs: str = "runs"  # the folder where runs are kept
     resume: str | None = None  # a run directory to continue
+    # a run whose weights, model and tokenizer a new run starts from (fine-tuning); RUN:last or
+    # RUN:STEP for another checkpoint than its best
+    init_from: str | None = None
     model: ModelConfig = field(default_factory=TransformerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

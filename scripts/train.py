@@ -3,6 +3,7 @@
 python scripts/train.py model=rnn data=multi30k training.max_minutes=20
 python scripts/train.py -m model=rnn,transformer model.attention.score=additive,scaled_dot
 python scripts/train.py resume=runs/my-run training.max_epochs=80
+python scripts/train.py init_from=runs/my-run data.train=new.tsv training.learning_rate=3e-4
 
 SIGTERM or Ctrl-C saves the run first and ends it with 143 or 130; a second one ends it at once.
 """
@@ -35,11 +36,21 @@ def start(tree: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from nmt.compose import resumed_config, to_config
+    from nmt.errors import require
     from nmt.groups import with_files
+    from nmt.initial import inherited_config, origin_of
     from nmt.training.files import check_inside
 
     given = HydraConfig.get().overrides.task
-    if tree.resume is None:
+    require(
+        tree.resume is None or tree.init_from is None,
+        f"resume={tree.resume} continues a run, init_from={tree.init_from} starts a new one: "
+        "give one of them",
+    )
+    if tree.init_from is not None:
+        check_inside(origin_of(tree.init_from).run)
+        config = inherited_config(with_files(to_config(tree), given), given)
+    elif tree.resume is None:
         config = with_files(to_config(tree), given)
     else:
         changed = [override for override in given if not override.startswith("resume=")]

@@ -90,7 +90,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.words",
     ),
     0.7: ("nmt.data.archives", "nmt.data.files", "nmt.data.languages"),
-    0.6: ("nmt.groups",),
+    0.6: ("nmt.groups", "nmt.initial"),
     0.5: ("nmt.allocator", "nmt.compose", "nmt.cli", "nmt.device", "nmt.help", "nmt.stream"),
     0.2: ("nmt.disk", "nmt.overrides", "nmt.plain_yaml"),
     0.1: ("nmt.config",),

@@ -26,6 +26,7 @@ from nmt.evaluation.alignment import (
 )
 from nmt.evaluation.metrics import Scorer, load_bleu, merit
 from nmt.evaluation.report import evaluate, head_alignments
+from nmt.initial import check_start, origin_of
 from nmt.models.seq2seq import Seq2Seq, count_parameters
 from nmt.training.checkpoint import (
     check_name,
@@ -43,7 +44,7 @@ from nmt.training.lexicon import make_shortlist, save_lexicon
 from nmt.training.lock import locked
 from nmt.training.recovery import Diverged
 from nmt.training.report import Report, Summary
-from nmt.training.resume import fresh_state, gone_back, state_at
+from nmt.training.resume import check_weights, fresh_state, gone_back, state_at
 from nmt.training.seen import Seen, load_seen, settled, splitting_of
 from nmt.training.signals import Stopped, asked_to_stop
 from nmt.training.state import State
@@ -56,6 +57,7 @@ log = logging.getLogger(__name__)
 def train(config: Config) -> Summary:
     """Trains a new run, or continues the one that `config.resume` names.
 
+    A new run starts from random weights, or from those of the run `config.init_from`.
     Raises `Stopped` where a signal ended it; it can be resumed.
     """
     settings = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
@@ -64,8 +66,13 @@ def train(config: Config) -> Summary:
     check_name(config)  # before a corpus is prepared, which may take long
     if config.evaluation.tokenize is not None:
         load_bleu(config.evaluation.tokenize)
+    tokenizers = None
+    if config.init_from is not None:
+        check_start(config)
+        check_weights(config.init_from)
+        tokenizers = Tokenizers.load(origin_of(config.init_from).run)
     device = start_torch(config.training)
-    prepared = prepare(config.data, config.training.seed)
+    prepared = prepare(config.data, config.training.seed, tokenizers)
     state = fresh_state(settings, prepared, device)
     run = create_run(settings, prepared.tokenizers, Seen.of(prepared, settings.data))
     with locked(run):
@@ -100,8 +107,10 @@ def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> S
 
 
 def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> None:
+    progress = state.progress
     with must_write(run):
-        report = Report(run, state.progress.step)
+        # A start from the weights of another run is validated at step 0 too.
+        report = Report(run, progress.step if progress.step or progress.validations else -1)
     with report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
         with asked_to_stop() as stop:

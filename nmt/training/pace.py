@@ -83,7 +83,7 @@ class Pace:
         step = progress.step
         if not self.minutes or step == self.step:
             return False
-        if not progress.validations and step & (step - 1) == 0:
+        if not any(progress.validations) and step & (step - 1) == 0:
             return True
         near = self.until_validation(progress, config) * self.gain < STRETCH / 2
         cheap = self.saving_seconds <= SAVING * STRETCH * 60 * self.minutes

@@ -15,10 +15,15 @@ from nmt.compose import MOVABLE
 from nmt.config import BEFORE, Config
 from nmt.data.encoded import Prepared
 from nmt.errors import UserError, require
+from nmt.initial import origin_of
 from nmt.models import build_model
+from nmt.models.seq2seq import count_parameters
 from nmt.training.checkpoint import (
     TRAINING,
+    check_run,
+    check_sound,
     checkpoints,
+    find_checkpoint,
     is_sound,
     load_training,
     merit_of,
@@ -41,9 +46,26 @@ FIXED = ("model.", "data.", "training.seed", "training.batch_tokens", "evaluatio
 
 
 def fresh_state(config: Config, prepared: Prepared, device: torch.device) -> State:
-    """Before the first update, from the seed."""
+    """Before the first update: weights from the seed, or from the run `config.init_from`."""
     torch.manual_seed(config.training.seed)
-    return State(config, build_model(config.model, *vocabularies(prepared)).to(device))
+    if config.init_from is None:
+        return State(config, build_model(config.model, *vocabularies(prepared)).to(device))
+    folder = check_weights(config.init_from)
+    model = restore_model(config.model, vocabularies(prepared), folder / WEIGHTS)
+    sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(vocabularies(prepared)))
+    told = "starting from %s: %s with %s parameters, vocabulary of %s pieces, %s into %s"
+    languages = config.data.source_language, config.data.target_language
+    log.info(told, folder, config.model.name, f"{count_parameters(model):,}", sizes, *languages)
+    return State(config, model.to(device))
+
+
+def check_weights(init_from: str) -> Path:
+    """The checkpoint that a new run starts from. Raises `UserError` where it is not sound."""
+    run, checkpoint = origin_of(init_from)
+    check_run(run)
+    folder = find_checkpoint(run, checkpoint)
+    check_sound(run, folder)
+    return folder
 
 
 def state_at(

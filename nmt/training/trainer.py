@@ -56,6 +56,7 @@ class Trainer:
         self.report = report
         self.validator = Validator(config, prepared, state.updater, load_seen(run))
         longest = np.maximum(prepared.source_lengths, prepared.target_lengths + 1)  # BOS
+        self.has_weights = config.init_from is not None  # from its start, worth a validation
         self.step_limit = step_limit(self.config, int(longest.sum()))
         # Saved in every checkpoint: resuming requires them.
         self.origin = {"config": dataclasses.asdict(config), "corpus": corpus_key(prepared)}
@@ -84,7 +85,7 @@ class Trainer:
                     break
                 elif self.state.pace.is_due(progress, config):
                     self._plan()
-                    if progress.validations:
+                    if any(progress.validations):
                         self._save()  # so that the steps under a plan can be repeated
                 else:
                     self._advance(stream)
@@ -105,8 +106,10 @@ class Trainer:
     @property
     def _validation_is_due(self) -> bool:
         progress, every = self.state.progress, self.config.validate_every
-        if progress.step == 0 or progress.validations[-1:] == [progress.step]:
+        if progress.validations[-1:] == [progress.step]:
             return False
+        if progress.step == 0:
+            return self.has_weights
         if every is not None and progress.step % every == 0:
             return True
         is_time = every is None and self.state.pace.until_validation(progress, self.config) == 0
@@ -118,6 +121,8 @@ class Trainer:
         log.info("%s", describe_schedule(config))
         self.state.pace.aim(progress, config, self.step_limit)
         self.is_settled = progress.step > 0
+        if self.has_weights and progress.step == 0:
+            self._save()  # the run no longer needs the one that its weights come from
         if not config.max_minutes and self.step_limit < math.inf:
             warn_of_warmup(config, self.step_limit)
 
