@@ -252,7 +252,12 @@ def check_files(run: Path, source: str, overrides: Sequence[str]) -> None:
 
 def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:
     """The config of a run directory."""
+    require_run(run)
+    return load_config(run / "config.yaml", overrides)
+
+
+def require_run(run: Path) -> None:
+    """Raises `UserError` for a path that is no run directory."""
     require(isdir(run), f"there is no run directory {run}; scripts/train.py makes one")
-    config = run / "config.yaml"
-    require(isfile(config), f"{run} is not a run directory: it has no config.yaml")
-    return load_config(config, overrides)
+    found = isfile(run / "config.yaml")
+    require(found, f"{run} is not a run directory: it has no config.yaml")

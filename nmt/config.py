@@ -202,7 +202,7 @@ class TrainingConfig:
     batch_tokens: int = 4096  # padded tokens of the longer side in a batch
     accumulate: int = 1  # batches per update
     optimizer: str = "adam"  # or adamw
-    learning_rate: float = 1e-3  # at the end of the warm-up, where a decay has not begun before
+    learning_rate: float = 1e-3  # the peak, at the end of the warm-up; a cosine begins before it
     beta1: float = 0.9
     beta2: float = 0.98
     weight_decay: float = 0.0

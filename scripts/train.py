@@ -34,21 +34,26 @@ def run(tree: DictConfig) -> None:
 
 def start(tree: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
 
-    from nmt.compose import resumed_config, to_config
+    from nmt.compose import require_run, resumed_config, to_config
     from nmt.errors import require
     from nmt.groups import with_files
     from nmt.initial import inherited_config, origin_of
     from nmt.training.files import check_inside
 
     given = HydraConfig.get().overrides.task
+    for key in ("resume", "init_from"):
+        require(not OmegaConf.is_missing(tree, key), f"{key} must name a run directory")
     require(
         tree.resume is None or tree.init_from is None,
         f"resume={tree.resume} continues a run, init_from={tree.init_from} starts a new one: "
         "give one of them",
     )
     if tree.init_from is not None:
-        check_inside(origin_of(tree.init_from).run)
+        origin = origin_of(tree.init_from)
+        require_run(origin.run)
+        check_inside(origin.run)
         config = inherited_config(with_files(to_config(tree), given), given)
     elif tree.resume is None:
         config = with_files(to_config(tree), given)

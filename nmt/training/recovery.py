@@ -29,7 +29,7 @@ class Diverged(Exception):
         """What to try where going back has not helped."""
         return (
             f"{self}, also with the learning rate times {self.progress.rate_scale:g}: try a lower "
-            "training.learning_rate, more training.warmup_steps, a lower training.clip or "
+            "training.learning_rate, a longer training.warmup, a lower training.clip or "
             "training.precision=fp32"
         )
 

@@ -130,7 +130,7 @@ class Trainer:
         """Plans the next steps by the clock; the first good plan is logged."""
         pace = self.state.pace
         pace.plan(self.state.progress, self.config, self.step_limit)
-        if pace.minutes and not self.is_settled and (pace.step >= SETTLED or self.share > 0.1):
+        if pace.gain and not self.is_settled and (pace.step >= SETTLED or self.share > 0.1):
             self.is_settled = True
             told = "about %d steps fit into %g minutes; validation every %d steps"
             log.info(told, round(pace.steps), pace.minutes, pace.validate_every)

@@ -157,6 +157,49 @@ def test_a_given_file_is_trained_on(script: Script, tmp_path: Path) -> None:
     assert told == f"data.train: there is no file {tmp_path}/a b.en"
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["resume={run}"], "resume={run} continues a run, init_from={run} starts a new one: give"),
+        (
+            ["model=rnn"],
+            "init_from={run} has a model with model.name='transformer', with model=rnn",
+        ),
+        (["model.width=32"], "has a model with model.width=16, with model.width=32 it would be 32"),
+        (["data.tokenizer.vocabulary=99"], "keeps its vocabulary, which has data.tokenizer.vocab"),
+        (["init_from={run}:7"], "{run} has no checkpoint 7: it has best, last, "),
+        (["init_from={run}/none"], "there is no run directory {run}/none"),
+        (["init_from=???"], "init_from must name a run directory"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_a_new_run_cannot_start_from(
+    script: Script, trained: tuple[Path, Ran], tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    run, _ = trained
+    given = [override.format(run=run) for override in overrides]
+    told = mistake(script("train", f"init_from={run}", f"runs={tmp_path}/runs", *given))
+    assert message.format(run=run) in told
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_is_fine_tuned(script: Script, trained: tuple[Path, Ran], tmp_path: Path) -> None:
+    """On new pairs, with nothing said of the model or the languages."""
+    (tmp_path / "new.tsv").write_text("".join(f"dog {n}\tHund {n}\n" for n in range(60)))
+    ran = script(
+        "train",
+        *(f"init_from={trained[0]}:last", "data=files", f"data.train={tmp_path}/new.tsv"),
+        *(f"runs={tmp_path}/runs", f"data.cache={tmp_path}/cache", "name=tuned"),
+        *("training.max_steps=4", "training.samples=0", "training.device=cpu"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "checkpoints/00000020: transformer with" in ran.stderr
+    assert "step 0 (" in ran.stderr and "step 4 (" in ran.stderr
+    translated = script("translate", tmp_path / "runs" / "tuned", "the dog")
+    assert translated.returncode == 0 and len(translated.stdout.splitlines()) == 1
+
+
 CORPORA = {
     "uneven": (
         b"one\ntwo\nthree\n",

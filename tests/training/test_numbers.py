@@ -153,7 +153,7 @@ def test_a_second_time_it_says_what_to_try(
         train(make_config(name="bad", max_skipped=2))
     assert str(caught.value) == (
         "no finite loss in 2 updates up to step 6, also with the learning rate times 0.5: try a "
-        "lower training.learning_rate, more training.warmup_steps, a lower training.clip or "
+        "lower training.learning_rate, a longer training.warmup, a lower training.clip or "
         "training.precision=fp32"
     )
     found = load_run(Path(make_config().runs, "bad"), checkpoint="last", device="cpu")
