@@ -107,7 +107,7 @@ def test_where_it_only_hurts_the_start_is_the_best(
 
     def worse(self: Validator, *arguments: Any) -> Validation:
         found = validate(self, *arguments)
-        return found._replace(metrics={**found.metrics, "bleu": next(values)})
+        return found._replace(metrics={**found.metrics, "chrf": next(values)})
 
     monkeypatch.setattr(Validator, "__call__", worse)
     assert train(tuned_config).checkpoint == "00000000"

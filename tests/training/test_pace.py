@@ -84,7 +84,7 @@ def idle(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
     def validate(self: Validator, *_: object) -> Validation:
         machine.now += machine.validation_seconds
-        return Validation({"loss": 1.0, "bleu": 1.0}, Examples([], [], [], []))
+        return Validation({"nll": 1.0, "bleu": 1.0, "chrf": 1.0}, Examples([], [], [], []))
 
     def save(*_: object, **__: object) -> None:
         machine.now += SAVING
