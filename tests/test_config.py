@@ -180,7 +180,7 @@ def test_impossible_combinations(tmp_path: Path, values: dict[str, int], message
         ("model:", "modell:", "is not a config this program wrote: it has no section 'model'"),
         ("runs: runs", "runs: ???", "runs must have a value, but is '???'"),
         ("seed: 1\n", "seed: 1\n  seed: 2\n", ": training.seed is there twice; keep one"),
-        ("model:", "runs: here\nmodel:", " line 4: runs is there twice; keep one of them"),
+        ("model:", "runs: here\nmodel:", " line 5: runs is there twice; keep one of them"),
         ("runs: runs", '"a\\n": 1\n"a\\n": 2', " line 3: 'a\\n' is there twice; keep one of them"),
         ("runs: runs", "runs: ${oc.env:HOME}", "it has an interpolation, ${...}"),
         ("runs: runs", "runs: !!python/object/apply:os.getcwd []", "is not a config this program"),
