@@ -4,10 +4,10 @@ wrong."""
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from nmt.errors import UserError, require
 
@@ -17,47 +17,86 @@ MBR = ("samples", "utility")
 COMMON = ("length_penalty", "precision", "shortlist")
 RULES = ("no_repeat_ngram", "repetition_penalty", "min_length")
 KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON, *RULES)  # keys of decoding, and flags
-
-
-def start_logging() -> None:
-    """What the program does, on stderr: above the progress bar on a terminal, else line by line."""
-    from rich.console import Console
-    from rich.logging import RichHandler
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        handler: logging.Handler = RichHandler(
-            console=console, show_path=False, show_level=False, log_time_format="%H:%M:%S"
-        )
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.getLogger("nmt").addHandler(handler)
-    logging.getLogger("nmt").setLevel(logging.INFO)
+MISTAKE = 2  # the exit status
 
 
 def guarded(main: Callable[[], int | None]) -> int:
     """Runs `main` and returns the exit status: `raise SystemExit(guarded(main))`.
 
-    A user's mistake is one line on stderr and 2; Ctrl-C is 130; a reader that went away (`| head`)
-    is 141 without a word. With NMT_DEBUG=1 in the environment a mistake shows its traceback.
+    A user's mistake, and a file that cannot be read or written, is one line on standard error and
+    2; Ctrl-C is 130; a reader that went away (`| head`) is 141 without a word. With NMT_DEBUG=1 in
+    the environment a mistake shows its traceback.
     """
+    open_standard_streams()
     try:
         status = main() or 0
         # Here rather than at exit, where a broken pipe would be a message from the interpreter.
         sys.stdout.flush()
-    except UserError as error:
-        if os.environ.get("NMT_DEBUG") == "1":
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # What is still in the buffer goes nowhere, so that the flush at exit is quiet too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         return 141
+    except (UserError, OSError) as error:
+        if os.environ.get("NMT_DEBUG") == "1":
+            raise
+        silence_output()
+        say(f"error: {error if isinstance(error, UserError) else explain(error)}")
+        return MISTAKE
     return status
+
+
+def explain(error: OSError) -> str:
+    """The file and the reason, such as `/x/y: Permission denied`."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return f"{error.filename}: {reason}" if error.filename else reason
+
+
+def say(line: str) -> None:
+    """A line on standard error, if anybody still reads it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def silence_output() -> None:
+    """Sends what standard output still buffers nowhere, or the flush at exit would fail again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+STREAMS = ("stdin", "stdout", "stderr")
+_closed: set[str] = set()  # the standard streams that the program was started without
+
+
+def open_standard_streams() -> None:
+    """Puts /dev/null where the program was started without a standard stream (`>&-`).
+
+    Python has None there, which breaks whatever prints; and the next file to be opened would get
+    the number of the stream, and with it what libraries print.
+    """
+    for number, name in enumerate(STREAMS):
+        if getattr(sys, name) is not None:
+            continue
+        _closed.add(name)
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        os.set_inheritable(number, True)
+        setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def require_output() -> None:
+    """Raises `UserError` where standard output is closed, before any work for it is done."""
+    require("stdout" not in _closed, "standard output is closed, so the results would be lost")
+
+
+def require_input() -> None:
+    """Raises `UserError` where there is no standard input to read."""
+    require("stdin" not in _closed, "standard input is closed: there is nothing to translate")
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:

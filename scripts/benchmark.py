@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.allocator import start_with_mimalloc
-from nmt.cli import guarded, start_logging
+from nmt.cli import guarded, require_output
 from nmt.errors import require
+from nmt.screen import print_table, start_logging
 
 if TYPE_CHECKING:
     from nmt.config import Config
@@ -33,6 +34,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 def main() -> None:
     arguments = parse()
     start_logging()
+    require_output()
     arguments.measure(arguments)
 
 
@@ -121,7 +123,6 @@ def parse() -> argparse.Namespace:
 
 
 def show(speed: TrainingSpeed) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(show_header=False)
@@ -142,13 +143,12 @@ def show(speed: TrainingSpeed) -> None:
     )
     table.add_row("model", f"{speed.parameters:,} parameters, {speed.precision}")
     table.add_row("device", f"{speed.device}, {speed.threads} CPU threads")
-    Console().print(table)
+    print_table(table)
 
 
 def show_translation(
     speeds: Sequence[TranslationSpeed], ratio: dict[int, float], shortlist: int
 ) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("", *(f"{each.engine}\nbeam {each.beam_size}" for each in speeds))
@@ -165,10 +165,8 @@ def show_translation(
         rows["shortlist"] = [str(shortlist) if each.engine == "nmt" else "none" for each in speeds]
     for name, cells in rows.items():
         table.add_row(name, *cells)
-    console = Console()
-    console.print(table)
-    for beam_size, times in ratio.items():
-        console.print(f"beam {beam_size}: {times:.2f} times as fast as the other engine")
+    told = "beam {}: {:.2f} times as fast as the other engine"
+    print_table(table, *(told.format(*each) for each in ratio.items()))
 
 
 if __name__ == "__main__":

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import add_search, check_search, guarded, search_overrides, start_logging
+from nmt.cli import add_search, check_search, guarded, require_output, search_overrides
 from nmt.errors import UserError, require
+from nmt.screen import activity, print_table, start_logging
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,9 +31,10 @@ def main() -> None:
     arguments = parse()
     start_logging()
     check(arguments)
+    require_output()
     result = score_file(arguments) if arguments.hypotheses else evaluate_run(arguments)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False))
+        print(json.dumps(result))
     else:
         show(result)
 
@@ -155,7 +154,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
     split, references = read_references(arguments, run.config.data, name)
     language = run.config.data.target_language
     scorer = Scorer(references, config=run.config.evaluation, language=language, ter=True)
-    with progress_bar(len(split.source)) as advance:
+    with activity("translating", len(split.source)) as bar:
         found = evaluate(
             run.model,
             run.tokenizers,
@@ -165,7 +164,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
             language=run.config.data.target_language,
             scorer=scorer,
             shortlist=shortlist,
-            progress=advance,
+            progress=bar.advance,
         )
     if arguments.output:
         lines = (line + "\n" for line in found.hypotheses)
@@ -220,22 +219,7 @@ def read_columns(lines: Path, references: list[Path]) -> list[list[str]]:
     return [[left for left, _ in pairs[0]], *([right for _, right in each] for each in pairs)]
 
 
-@contextmanager
-def progress_bar(sentences: int) -> Iterator[Callable[[int], None] | None]:
-    """Tells a person at a terminal how far it is, and nobody else."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("translating", total=sentences)
-        yield lambda done: progress.advance(task, done)
-
-
 def show(result: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     part = f"{result['split']}, " if result["split"] else ""
@@ -251,10 +235,9 @@ def show(result: dict[str, Any]) -> None:
         if result["head_selected_on"] == result["split"]:
             on += " itself, which flatters it"
         table.add_row("AER", f"{best['aer']:.3f}", f"{how}; {on}")
-    console = Console()
-    console.print(table)
+    print_table(table)
     if best:
-        console.print(head_table(result["heads"], best, on))
+        print_table(head_table(result["heads"], best, on))
 
 
 def head_table(heads: list[dict[str, Any]], best: dict[str, Any], how: str) -> Table:

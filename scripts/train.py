@@ -10,26 +10,64 @@ SIGTERM or Ctrl-C saves the run first and ends it with 143 or 130; a second one 
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nmt.allocator import start_with_mimalloc
-from nmt.cli import guarded, start_logging
+from nmt.cli import MISTAKE, guarded, silence_output
+from nmt.commands import evaluate_command
+from nmt.errors import UserError
+from nmt.screen import start_logging
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from nmt.sweep import Job
 
+
+log = logging.getLogger("nmt.train")
 CONFIGS = Path(__file__).parent.parent / "configs"
 
 
+failures: list[Job] = []
+planned: list[Job] = []  # of a sweep
+
+
 def run(tree: DictConfig) -> None:
+    """One run; a sweep goes on after one that failed, unless somebody stops it."""
+    start_logging()  # a launcher may have made a process for this run
+    job = this_job()
     # Guarded here already: Hydra has a word of its own to say of an exception that passes it.
-    status = guarded(lambda: start(tree))
-    if status:
+    status = guarded(lambda: start(tree) if job is None else start_named(tree, job))
+    if status == MISTAKE and job is not None:
+        failures.append(job)
+    elif status:
         raise SystemExit(status)
+
+
+def this_job() -> Job | None:
+    """Which run of a sweep this is."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return None
+    number = int(hydra.job.num)
+    from nmt.sweep import Job
+
+    return planned[number] if planned else Job(number + 1, 0, tuple(hydra.overrides.task))
+
+
+def start_named(tree: DictConfig, job: Job) -> None:
+    log.info("%s", job)
+    try:
+        start(tree)
+    except UserError as error:
+        raise UserError(f"{job}: {error}") from error
 
 
 def start(tree: DictConfig) -> None:
@@ -62,10 +100,13 @@ def start(tree: DictConfig) -> None:
         check_inside(Path(tree.resume))
         config = resumed_config(Path(tree.resume), changed)
         config.resume = tree.resume
-    from nmt.training.launch import train  # torch takes seconds to import, --help should not
+    from nmt.training.launch import saved_anyway, train  # torch takes seconds to import
     from nmt.training.report import print_summary
 
-    print_summary(train(config))
+    summary = train(config)
+    with saved_anyway("the table of results", redo=evaluate_command(summary.run)):
+        print_summary(summary)
+    silence_output()  # if that failed, so that the end of the program doesn't
 
 
 def show_help() -> None:
@@ -79,20 +120,26 @@ def show_help() -> None:
     print(help_text(str(__doc__), CONFIGS, compose_config(CONFIGS, given)))
 
 
-def main() -> None:
+def main() -> int:
     import hydra  # not before the program has perhaps started again
 
     from nmt.groups import composition_error, register_schema
     from nmt.overrides import quoted_paths
+    from nmt.sweep import plan_sweep
 
     sys.argv[1:] = quoted_paths(sys.argv[1:])
     # Hydra then lets exceptions through, and they are told in one line.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     start_logging()
+    planned.extend(plan_sweep(CONFIGS, sys.argv[1:]))
     register_schema()
     application = hydra.main(version_base="1.3", config_path="../configs", config_name="train")(run)
     with composition_error():
         application()
+    if len(planned) > 1:
+        failed = "; ".join(map(str, failures)) or "none"
+        log.info("all %d runs have ended; failed: %s", len(planned), failed)
+    return MISTAKE if failures else 0
 
 
 if __name__ == "__main__":

@@ -15,15 +15,24 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from nmt.cli import add_demands, add_search, check_search, guarded, search_overrides
+from nmt.cli import (
+    add_demands,
+    add_search,
+    check_search,
+    guarded,
+    require_input,
+    require_output,
+    search_overrides,
+)
 from nmt.errors import UserError, require
+from nmt.screen import Activity, activity, start_logging
 from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:
@@ -53,7 +62,7 @@ class Drawn(NamedTuple):
 def main() -> None:
     arguments = parse()
     check(arguments)
-    logging.basicConfig(format="%(levelname)s: %(message)s")
+    start_logging(logging.WARNING, plain="%(levelname)s: %(message)s")
     if arguments.score:
         score(arguments)
         return
@@ -118,6 +127,10 @@ def check(arguments: argparse.Namespace) -> None:
         "--score FILE scores translations of --input FILE: give both",
     )
     check_search(arguments)
+    if arguments.output is None:
+        require_output()
+    if not (arguments.sentences or arguments.input):
+        require_input()
 
 
 def load(arguments: argparse.Namespace) -> Translator:
@@ -171,14 +184,14 @@ def translate(
     first: list[Drawn] = []
     demands = demands_of(arguments)
     done = cut = 0
-    with progress_bar(arguments, source.lines) as advance:
+    with progress_bar(arguments, source.lines) as bar:
         for sentences in source.windows:
             found = translator.n_best(
                 sentences,
                 1 if arguments.nbest is None else arguments.nbest,
                 demands=demands,
                 first_line=done + 1,
-                progress=advance,
+                progress=bar.advance,
             )
             write(output, lines_of(translator, sentences, found, arguments, done))
             if alignments:
@@ -228,10 +241,10 @@ def score(arguments: argparse.Namespace) -> None:
     pairs = read_aligned(arguments.input, arguments.score)
     with output_to(arguments.output) as output:
         translator = load(arguments)
-        with progress_bar(arguments, None) as advance:
+        with progress_bar(arguments, None) as bar:
             while window := list(islice(pairs, SCORED)):
                 sentences, translations = zip(*window, strict=True)
-                found = translator.score(sentences, translations, advance)
+                found = translator.score(sentences, translations, bar.advance)
                 if arguments.json:
                     write(output, map(score_json, sentences, translations, found))
                 else:
@@ -239,26 +252,24 @@ def score(arguments: argparse.Namespace) -> None:
 
 
 def write(output: BinaryIO, lines: Iterable[str]) -> None:
-    output.write("".join(line + "\n" for line in lines).encode())
-    output.flush()
+    data = "".join(line + "\n" for line in lines).encode()
+    try:
+        output.write(data)
+        output.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = "standard output" if output is sys.stdout.buffer else output.name
+        raise UserError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
-@contextmanager
 def progress_bar(
     arguments: argparse.Namespace, lines: int | None
-) -> Iterator[Callable[[int], None]]:
+) -> AbstractContextManager[Activity]:
     """On the terminal, unless the translations appear there or the sentences are typed."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress
-
     hidden = sys.stdout.isatty() and not arguments.output
     typed = arguments.sentences or (sys.stdin.isatty() and not arguments.input)
-    shown = sys.stderr.isatty() and not hidden and not typed
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
-        task = bar.add_task("translating", total=lines)
-        yield lambda count: bar.advance(task, count)
+    return activity("translating", lines, shown=not hidden and not typed)
 
 
 def draw(translator: Translator, lines: Sequence[Drawn], path: Path) -> None:

@@ -89,8 +89,9 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.data.vocabulary",
         "nmt.data.words",
     ),
-    0.7: ("nmt.data.archives", "nmt.data.files", "nmt.data.languages"),
+    0.7: ("nmt.data.archives", "nmt.data.files", "nmt.data.languages", "nmt.sweep"),
     0.6: ("nmt.groups", "nmt.initial"),
+    0.4: ("nmt.commands", "nmt.screen"),
     0.5: ("nmt.allocator", "nmt.compose", "nmt.cli", "nmt.device", "nmt.help", "nmt.stream"),
     0.2: ("nmt.disk", "nmt.overrides", "nmt.plain_yaml"),
     0.1: ("nmt.config",),
@@ -110,7 +111,7 @@ ALONE = {
 # works without them and starts fast.
 OWNERS = {
     "omegaconf": ("nmt.compose", "nmt.groups", "scripts.*"),
-    "hydra": ("nmt.groups", "scripts.*"),
+    "hydra": ("nmt.groups", "nmt.sweep", "scripts.*"),
     "matplotlib": ("nmt.attention_map",),
     "tensorboard": ("nmt.training.report",),
     "torch.utils.tensorboard": ("nmt.training.report",),

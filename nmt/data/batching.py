@@ -199,7 +199,7 @@ def make_batches(
 
 
 def log_plan(epoch: int, plan: Plan, padding: Padding) -> None:
-    log.info(
+    log.debug(
         "epoch %d: %d batches, %.1f%% padding (source %.1f%%, target %.1f%%)",
         epoch,
         len(plan),

@@ -28,6 +28,7 @@ from nmt.data.inspection import inspect
 from nmt.data.readers import Pair
 from nmt.data.tokenizer import Tokenizers, learn
 from nmt.errors import UserError, require
+from nmt.screen import activity
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None)
 
     Without `tokenizers` they are learnt from the cleaned training pairs.
     """
-    corpus = load_corpus(config)
+    with activity("reading the corpus"):
+        corpus = load_corpus(config)
     is_looked_at = tokenizers is None
     if tokenizers is None:
         tokenizers = learnt(corpus, config, seed)
@@ -100,7 +102,8 @@ def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
 
     def write(place: Path) -> None:
         inspect(cleaned(corpus, config, Counter()), config)
-        learn(cleaned(corpus, config, Counter()), config.tokenizer, seed).save(place)
+        with activity("learning a vocabulary"):
+            learn(cleaned(corpus, config, Counter()), config.tokenizer, seed).save(place)
 
     is_new = ensure(folder, write)
     tokenizers = Tokenizers.load(folder)
@@ -118,12 +121,16 @@ def encode(corpus: Corpus, config: DataConfig, tokenizers: Tokenizers, place: Pa
     column = datasets.Sequence(datasets.Value("int32"))
     features = datasets.Features({"source": column, "target": column})
     counts: Counter[str] = Counter()
-    with ArrowWriter(features=features, path=str(place / "train.arrow")) as writer:
+    with (
+        activity("encoding training pairs") as bar,
+        ArrowWriter(features=features, path=str(place / "train.arrow")) as writer,
+    ):
         for pairs in chunks(cleaned(corpus, config, counts)):
             rows = encode_chunk(pairs, tokenizers, config.max_pieces)
             counts["kept"] += len(rows["source"])
             counts["pieces"] += len(pairs) - len(rows["source"])
             writer.write_table(pa.table(rows, schema=features.arrow_schema))
+            bar.advance(len(pairs))
         require(counts["kept"] > 0, f"no training pair is left: {describe(counts)}")
         writer.finalize()
     whole = {name: counts[name] for name in ("read", "kept", *REASONS)}

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from nmt.allocator import keep_freed_memory
+from nmt.commands import evaluate_command, pick_example, resume_command
 from nmt.compose import run_config
 from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
@@ -24,10 +29,11 @@ from nmt.evaluation.alignment import (
     save_aligner,
     select_head,
 )
-from nmt.evaluation.metrics import Scorer, load_bleu, merit
+from nmt.evaluation.metrics import Score, Scorer, load_bleu, merit
 from nmt.evaluation.report import evaluate, head_alignments
 from nmt.initial import check_start, origin_of
 from nmt.models.seq2seq import Seq2Seq, count_parameters
+from nmt.screen import activity
 from nmt.training.checkpoint import (
     check_name,
     check_run,
@@ -39,7 +45,7 @@ from nmt.training.checkpoint import (
     save_checkpoint,
     write_config,
 )
-from nmt.training.files import may_write, must_write, write_whole
+from nmt.training.files import must_write, write_whole
 from nmt.training.lexicon import make_shortlist, save_lexicon
 from nmt.training.lock import locked
 from nmt.training.recovery import Diverged
@@ -102,6 +108,10 @@ def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> S
         try:
             train_from(state, config, run, prepared)
             return finish(config, run, prepared, state)
+        except KeyboardInterrupt:
+            told = "stopped by Ctrl-C; the weights are saved; for the results: %s"
+            log.info(told, resume_command(run))
+            raise
         except Diverged as error:
             state = gone_back(config, run, prepared, state.model.device, error)
 
@@ -113,14 +123,33 @@ def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> N
         report = Report(run, progress.step if progress.step or progress.validations else -1)
     with report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
+        if trainer.is_over:
+            told = "%s has already finished training (step %d): only its results are made again; "
+            advice = "a higher training.max_minutes, max_epochs, max_steps or patience trains it on"
+            log.info(told + advice, run, state.progress.step)
         with asked_to_stop() as stop:
             trainer.train(stop)
         if stop.received is not None:
-            told = "%s: stopped at step %d; resume=%s goes on"
-            log.info(told, stop.received.name, state.progress.step, run)
+            told = "stopped by %s at step %d and saved; continue with: %s"
+            name = "Ctrl-C" if stop.received is signal.SIGINT else stop.received.name
+            log.info(told, name, state.progress.step, resume_command(run))
             raise Stopped(stop.received)
-        with may_write("the average of the last checkpoints"):
+        with saved_anyway("averaging the last checkpoints", redo=resume_command(run)):
             average(trainer)
+
+
+@contextmanager
+def saved_anyway(what: str, *, redo: str) -> Iterator[None]:
+    """Turns whatever fails after the last checkpoint into a warning: the weights are there."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        log.warning(
+            "%s failed: %s. The weights are saved; to do it again: %s",
+            *(what, reason.rstrip("."), redo),
+            exc_info=os.environ.get("NMT_DEBUG") == "1",
+        )
 
 
 def average(trainer: Trainer) -> None:
@@ -131,7 +160,9 @@ def average(trainer: Trainer) -> None:
     if count < 2 or len(last) < 2:
         return
     average_weights(trainer.state.model, [folder / WEIGHTS for folder in last])
-    metric, scores = trainer.config.metric, trainer.validator.scores()
+    metric, sentences = trainer.config.metric, len(trainer.validator.split.source)
+    with activity("validating the average of the last checkpoints", sentences) as bar:
+        scores = trainer.validator.scores(bar.advance)
     gained = merit(metric, scores[metric])
     told = "averaging the last %d checkpoints gives %s %.3f; %s the best checkpoint (%.3f)"
     verb = "replacing" if gained > progress.best else "keeping"
@@ -153,36 +184,47 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
     name, split = (
         ("test", prepared.test) if prepared.test.source else ("validation", prepared.validation)
     )
+    shortlist, evaluation, again = None, None, resume_command(run)
+    with saved_anyway("the lexicon for --shortlist", redo=again), activity("learning a lexicon"):
+        shortlist = keep_lexicon(config, run, prepared, state.model.device)
     log.info("translating the %s set with the weights of %s", name, best)
-    shortlist, seen = keep_lexicon(config, run, prepared, state.model.device), load_seen(run)
-    evaluation = evaluate(
-        state.model,
-        prepared.tokenizers,
-        split,
-        settled(config.decoding, seen),
-        splitting=splitting_of(config, seen, whole=True),
-        language=config.data.target_language,
-        scorer=Scorer(
-            [split.target], config=config.evaluation, language=config.data.target_language
-        ),
-        shortlist=shortlist,
-    )
-    selected = keep_aligner(run, prepared, state.model, {name: evaluation.heads})
-    progress, head = state.progress, same_head(evaluation.heads, selected)
-    scores = evaluation.scores
+    seen = load_seen(run)
+    with (
+        saved_anyway(f"the evaluation on the {name} set", redo=evaluate_command(run)),
+        activity(f"translating the {name} set", len(split.source)) as bar,
+    ):
+        evaluation = evaluate(
+            state.model,
+            prepared.tokenizers,
+            split,
+            settled(config.decoding, seen),
+            splitting=splitting_of(config, seen, whole=True),
+            language=config.data.target_language,
+            scorer=Scorer(
+                [split.target], config=config.evaluation, language=config.data.target_language
+            ),
+            shortlist=shortlist,
+            progress=bar.advance,
+        )
+    heads, selected = [] if evaluation is None else evaluation.heads, Aligner()
+    with saved_anyway("alignment.json", redo=again), activity("aligning the validation set"):
+        selected = keep_aligner(run, prepared, state.model, {name: heads})
+    progress, head = state.progress, same_head(heads, selected)
+    scores: Mapping[str, Score] = {} if evaluation is None else evaluation.scores
+    bleu, chrf = scores.get("bleu"), scores.get("chrf")
     summary = Summary(
         run=str(run),
         split=name,
-        bleu=round(scores["bleu"].value, 2),
-        chrf=round(scores["chrf"].value, 2),
+        bleu=None if bleu is None else round(bleu.value, 2),
+        chrf=None if chrf is None else round(chrf.value, 2),
         aer=None if head is None else round(head.aer, 4),
         best_head=None if head is None else head.name,
         head_selected_on=None if head is None else selected.split,
-        signature=scores["bleu"].signature,
-        chrf_signature=scores["chrf"].signature,
+        signature="" if bleu is None else bleu.signature,
+        chrf_signature="" if chrf is None else chrf.signature,
         metric=config.training.metric,
         checkpoint=best.name,
-        example=split.source[0],
+        example=pick_example(split.source),
         parameters=count_parameters(state.model),
         steps=progress.step,
         seconds=round(progress.seconds, 1),
@@ -190,7 +232,7 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
             progress.target_tokens / max(progress.update_seconds, 1e-9), 1
         ),
     )
-    with may_write("summary.json"):
+    with saved_anyway("summary.json", redo=again):
         text = json.dumps(summary._asdict(), indent=2) + "\n"
         write_whole(run / "summary.json", text.encode())
     return summary

@@ -9,25 +9,24 @@ import json
 import logging
 import math
 import os
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 from torch.utils.tensorboard import SummaryWriter
 
 from nmt.attention_map import AttentionMap, save_png
+from nmt.commands import curves_command, translate_command
 from nmt.evaluation.metrics import NAMES
+from nmt.screen import Activity, activity, clock, print_table
 from nmt.training.files import may_write, write_whole
 
 log = logging.getLogger(__name__)
 
-LINE_EVERY = 20.0  # seconds
+FIRST_LINE = 5.0  # seconds of training before the first line of progress without a terminal
 
 
 class Summary(NamedTuple):
@@ -35,8 +34,8 @@ class Summary(NamedTuple):
 
     run: str
     split: str
-    bleu: float
-    chrf: float
+    bleu: float | None  # None where the evaluation failed
+    chrf: float | None
     aer: float | None  # of the selected head, where the true alignment is known
     best_head: str | None
     head_selected_on: str | None  # the split whose alignments selected the head
@@ -44,7 +43,7 @@ class Summary(NamedTuple):
     chrf_signature: str
     metric: str  # that selected the checkpoint
     checkpoint: str  # whose weights these are
-    example: str  # a sentence to try
+    example: str | None  # a sentence to try
     parameters: int
     steps: int
     seconds: float  # of training, validations included
@@ -66,24 +65,15 @@ class Report:
     def __init__(self, run: Path, step: int = 0) -> None:
         """Goes on after `step`: what a process that died had told of later ones is taken back."""
         self.run = run
-        self.console = Console(stderr=True)
         self._board = open_board(run / "tensorboard", step)
         cut_metrics(run / "metrics.jsonl", step)
         self._metrics = (run / "metrics.jsonl").open("a", encoding="utf-8")
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
-        self._next_line = 0.0  # of progress, where there is no terminal to draw a bar on
-        self._task = self._bar.add_task("starting", total=1.0, left="")
+        self._bar = Activity(None, "training")  # shows nothing outside a `with`
+        self._latest = ""
+        self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._bar = self._open.enter_context(activity("first step", quiet=FIRST_LINE))
         return self
 
     def __exit__(
@@ -92,7 +82,7 @@ class Report:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._open.close()
         with may_write("tensorboard/"):
             self._board.close()
         with may_write("metrics.jsonl"):
@@ -120,14 +110,17 @@ class Report:
             self._metrics.flush()
             os.fsync(self._metrics.fileno())
 
-    def advance(self, share: float, seconds: float, description: str) -> None:
-        """Moves the progress bar to `share` of the run, which took `seconds` so far."""
-        left = seconds / share - seconds if share > 0 else 0.0
-        shown = f"{clock(left)} left" if share < 1 else ""
-        self._bar.update(self._task, completed=share, description=description, left=shown)
-        if self._bar.disable and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_EVERY
-            log.info("%3.0f%%  %s  %s", 100 * share, description, shown)
+    def advance(self, step: int, share: float, seconds: float) -> None:
+        """Moves the progress bar to a step, at a share of the run, which took `seconds` so far.
+
+        Called after every step: nothing here waits for the device.
+        """
+        left = seconds / share - seconds if 0 < share < 1 else None
+        self._bar.move(share, f"step {step:,}{self._latest}", left)
+
+    def tell(self, nll: float, tokens_per_second: float) -> None:
+        """What the progress bar says of the latest steps from now on."""
+        self._latest = f"  nll {nll:.3f}  {tokens_per_second:,.0f} tokens/s"
 
     def examples(self, step: int, examples: Examples) -> None:
         """The fixed sentences: translations in samples/, pictures of where the model looks in
@@ -144,11 +137,16 @@ class Report:
             folder.mkdir(exist_ok=True)
             (folder / f"{step:08d}.txt").write_text("\n".join(blocks), encoding="utf-8")
             self._board.add_text("samples", "\n".join(preformatted), step)
-        with may_write("attention/"):
-            for number, attention in enumerate(examples.maps, start=1):
-                tag = f"attention/sentence-{number}"
-                pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
-                self._board.add_image(tag, pixels, step, dataformats="HWC")
+        try:
+            self._draw(step, examples.maps)
+        except Exception as error:  # a damaged font, say: training matters more than a picture
+            log.warning("cannot draw attention/ at step %d: %s; training continues", step, error)
+
+    def _draw(self, step: int, maps: Sequence[AttentionMap]) -> None:
+        for number, attention in enumerate(maps, start=1):
+            tag = f"attention/sentence-{number}"
+            pixels = save_png(attention, self.run / tag / f"{step:08d}.png", f"step {step}")
+            self._board.add_image(tag, pixels, step, dataformats="HWC")
 
 
 def open_board(folder: Path, step: int) -> SummaryWriter:
@@ -182,20 +180,16 @@ def step_of(line: bytes) -> int:
         return -1
 
 
-def clock(seconds: float) -> str:
-    """`75` -> `1:15`, `3700` -> `1:01:40`"""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
 def print_summary(summary: Summary) -> None:
     """The table that a run ends with: the results, where things are, what to type next."""
+    from rich.table import Table
+
     table = Table(
         title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left"
     )
-    table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
-    table.add_row("chrF", f"{summary.chrf:.2f}  ({summary.chrf_signature})")
+    if summary.bleu is not None and summary.chrf is not None:
+        table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
+        table.add_row("chrF", f"{summary.chrf:.2f}  ({summary.chrf_signature})")
     if summary.aer is not None:
         head = f"{summary.best_head}; selected on the {summary.head_selected_on} set"
         if summary.head_selected_on == summary.split:
@@ -208,6 +202,6 @@ def print_summary(summary: Summary) -> None:
     metric = NAMES.get(summary.metric, summary.metric)
     table.add_row("weights", f"{weights}  (best {metric} on the validation set)")
     table.add_row("attention", f"{summary.run}/attention/")
-    table.add_row("curves", f"tensorboard --logdir {summary.run}")
-    table.add_row("translate", f'python scripts/translate.py {summary.run} "{summary.example}"')
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    # Below the table, where a narrow terminal doesn't break a command in two.
+    translate = translate_command(summary.run, summary.example)
+    print_table(table, f"curves:     {curves_command(summary.run)}", f"translate:  {translate}")

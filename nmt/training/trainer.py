@@ -16,11 +16,12 @@ from nmt.config import Config
 from nmt.data.batching import BatchStream, Position
 from nmt.data.encoded import Prepared
 from nmt.evaluation.metrics import merit
+from nmt.screen import activity, clock
 from nmt.training.checkpoint import merit_of, named_best, point, prune, save_checkpoint
 from nmt.training.files import may_write
 from nmt.training.progress import Update, Window
 from nmt.training.recovery import Diverged, describe, largest_batch
-from nmt.training.report import Report, clock
+from nmt.training.report import Report
 from nmt.training.schedule import (
     describe_schedule,
     learning_rate,
@@ -89,6 +90,7 @@ class Trainer:
                         self._save()  # so that the steps under a plan can be repeated
                 else:
                     self._advance(stream)
+                    self.report.advance(progress.step, self.share, progress.seconds)
                     if progress.step % config.log_every == 0 or self.is_over:
                         self._log()
         if stop.received is not None:
@@ -169,9 +171,8 @@ class Trainer:
         self._count(skipped)
         epoch = progress.pairs / len(self.prepared.source_lengths)
         self.report.log(progress.step, {"epoch": epoch, **metrics}, kind="train")
-        speed = metrics["target_tokens_per_second"]
-        told = f"step {progress.step}  nll {metrics['nll']:.3f}  {speed:,.0f} tokens/s"
-        self.report.advance(self.share, progress.seconds, told)
+        self.report.tell(metrics["nll"], metrics["target_tokens_per_second"])
+        self.report.advance(progress.step, self.share, progress.seconds)
 
     def _count(self, skipped: list[Update]) -> None:
         """Names the batches of updates that were skipped. Raises `Diverged` where they are many."""
@@ -187,13 +188,15 @@ class Trainer:
 
         Raises `Interrupted` once it is asked to stop.
         """
-
-        def look(_: int) -> None:
-            if stop.received is not None:
-                raise Interrupted
-
         progress, began = self.state.progress, time.perf_counter()
-        found = self.validator(look)
+        with activity("validating", len(self.validator.split.source)) as bar:
+
+            def look(more: int) -> None:
+                bar.advance(more)
+                if stop.received is not None:
+                    raise Interrupted
+
+            found = self.validator(look)
         self.report.log(progress.step, found.metrics, kind="validation")
         self.report.examples(progress.step, found.examples)
         self.state.pace.validation_seconds = time.perf_counter() - began

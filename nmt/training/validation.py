@@ -67,9 +67,9 @@ class Validator:
             metrics["aer"] = evaluation.best_head.aer
         return Validation(metrics, self._examples(evaluation.hypotheses))
 
-    def scores(self) -> dict[str, float]:
+    def scores(self, progress: Callable[[int], None] | None = None) -> dict[str, float]:
         """What may select the best checkpoint, of the model as it is now."""
-        scored = values(self._evaluate(aer=False).scores)
+        scored = values(self._evaluate(aer=False, progress=progress).scores)
         return {**scored, "nll": self.losses()["nll"]}
 
     def _log_signatures(self, scores: Scores) -> None:

@@ -137,7 +137,9 @@ def test_a_signal_saves_the_run(
         told = process.stderr.read()
     assert process.returncode == 128 + received, told
     last = int((run / "checkpoints" / "last").read_text())
-    assert last >= 25 and f"{received.name}: stopped at step {last}; resume={run} goes on" in told
+    by = "Ctrl-C" if received is signal.SIGINT else "SIGTERM"
+    assert last >= 25 and f"stopped by {by} at step {last} and saved; continue with: " in told
+    assert f"python scripts/train.py resume={run}\n" in told
     assert "training.max_steps: 20 -> 1000000" in told and "Traceback" not in told
 
 
