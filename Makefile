@@ -1,13 +1,19 @@
-# make train            installs, trains on the embedded corpus, prints BLEU, draws attention
-# make train MODEL=rnn  the same with the other model; ARGS='key=value ...' overrides anything
-# make test             installs, runs every test
-# make check            format, lint and types
+# make train            install, train on the embedded corpus (about 7 minutes), print the scores
+# make train MODEL=rnn  the same with the other model; ARGS='key=value ...' overrides any setting
+# make test             install, run every test
+# make check            check format, lint and types
+# make format           format the code and fix what the linter can
+# make clean            remove the installation and all caches
 PYTHON ?= python3
 MODEL ?= transformer
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test check format clean
+.PHONY: help train test check format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# \(make \)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 train: .venv/installed
 	$(BIN)/python scripts/train.py experiment=demo_$(MODEL) $(ARGS)

@@ -1,4 +1,4 @@
-"""What a model looked at: attention between words, and its picture. The only file with matplotlib.
+"""What a model looked at: attention between words, and its picture.
 
 L decoder layers, H heads, T target words, S source words with </s>; I target pieces with EOS,
 J source pieces with EOS.
@@ -7,7 +7,6 @@ J source pieces with EOS.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from nmt.data.batch import pad
 from nmt.data.tokenizer import Tokenizers
 from nmt.data.words import unit_spans
 from nmt.errors import one_of
+from nmt.fonts import NARROW, fonts_for, shortened, width
 from nmt.models.seq2seq import Seq2Seq
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ DPI, FONT, MARGIN = 120, 9.0, 0.1
 WIDTH = 16.0  # about, of all panels of a row; the cells grow and shrink with it
 NAME_WIDTH = 1.05  # room for "layer 1, head 1"
 SCALE_WIDTH = 0.5
-INK, FAMILY = "#30343c", "DejaVu Sans"  # the font that comes with matplotlib
+LONGEST_LABEL = 30 * NARROW  # ems of a word
+INK, NAMES = "#30343c", "layer, head 0123456789."
 
 
 class AttentionMap(NamedTuple):
@@ -164,26 +165,33 @@ def draw(found: AttentionMap, title: str | None = None) -> Figure:
     if not found.target:
         nothing = np.zeros((layers, heads, 1, len(found.source)), dtype=np.float32)
         found = found._replace(target=["(empty)"], weights=nothing)
+    fonts = fonts_for([*found.source, *found.target, title or "", NAMES])
+
+    def labels(words: Sequence[str]) -> list[str]:
+        return [fonts.show(shortened(word, LONGEST_LABEL)) for word in words]
+
+    found = found._replace(source=labels(found.source), target=labels(found.target))
     sheet = lay_out(found, titled=title is not None)
     figure = Figure(figsize=sheet.size, dpi=DPI)
     FigureCanvasAgg(figure)
     # One coordinate system of inches for all: axes for each head would take a second to make.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, sheet.size[0]), ylim=(sheet.size[1], 0))
     axes.set_axis_off()
+    pen = Pen(axes, fonts.families)
     for layer, head in np.ndindex(layers, heads):
         box = sheet.panel(layer, head)
         _draw_weights(axes, box, found.weights[layer, head], lines=0.4)
         if layers * heads > 1:
             name = f"layer {layer + 1}, head {head + 1}"
-            _write(axes, box.x + box.width / 2, box.y + box.height + 0.05, name, FONT, va="top")
+            pen.write(box.x + box.width / 2, box.y + box.height + 0.05, name, FONT, va="top")
     for column in range(sheet.across):
-        _write_source(axes, sheet.panel(0, column), found.source, sheet.font)
+        _write_source(pen, sheet.panel(0, column), found.source, sheet.font)
     for row in range(sheet.down):
-        _write_target(axes, sheet.first_of_row(row), found.target, sheet.font)
-    _draw_scale(axes, sheet.panel(0, sheet.across - 1))
+        _write_target(pen, sheet.first_of_row(row), found.target, sheet.font)
+    _draw_scale(pen, sheet.panel(0, sheet.across - 1))
     if title is not None:
-        title = drawable(title, longest=10 * int(sheet.size[0]))
-        _write(axes, MARGIN, MARGIN, title, FONT + 1, ha="left", va="top")
+        title = fonts.show(shortened(title, 72 * (sheet.size[0] - 2 * MARGIN) / (FONT + 1)))
+        pen.write(MARGIN, MARGIN, title, FONT + 1, ha="left", va="top")
     return figure
 
 
@@ -264,7 +272,7 @@ def lay_out(found: AttentionMap, *, titled: bool) -> Sheet:
 
 def _room(words: Sequence[str], font: float) -> float:
     """Inches that the longest of these takes, with the margin."""
-    return 2 * MARGIN + max(len(drawable(word)) for word in words) * 0.62 * font / 72
+    return 2 * MARGIN + max(map(width, words)) * font / 72
 
 
 def _draw_weights(axes: Axes, box: Box, weights: np.ndarray, lines: float) -> None:
@@ -274,50 +282,43 @@ def _draw_weights(axes: Axes, box: Box, weights: np.ndarray, lines: float) -> No
     axes.plot(x[[0, -1, -1, 0, 0]], y[[0, 0, -1, -1, 0]], color="#c8ccd4", linewidth=0.8)
 
 
-def _draw_scale(axes: Axes, beside: Box) -> None:
+def _draw_scale(pen: Pen, beside: Box) -> None:
     box = beside._replace(x=beside.x + beside.width + 0.15, width=0.1)
-    _draw_weights(axes, box, np.linspace(1, 0, 64)[:, None], lines=0)
+    _draw_weights(pen.axes, box, np.linspace(1, 0, 64)[:, None], lines=0)
     for value in (0.0, 0.5, 1.0):
         y = box.y + (1 - value) * box.height
-        _write(axes, box.x + box.width + 0.05, y, f"{value:g}", FONT - 2, ha="left")
+        pen.write(box.x + box.width + 0.05, y, f"{value:g}", FONT - 2, ha="left")
 
 
-def _write_source(axes: Axes, box: Box, words: Sequence[str], font: float) -> None:
+def _write_source(pen: Pen, box: Box, words: Sequence[str], font: float) -> None:
     for place, word in enumerate(words):
         x = box.x + (place + 0.5) * box.width / len(words)
-        _write(axes, x, box.y - 0.05, drawable(word), font, va="bottom", rotation=90)
+        pen.write(x, box.y - 0.05, word, font, va="bottom", rotation=90)
 
 
-def _write_target(axes: Axes, box: Box, words: Sequence[str], font: float) -> None:
+def _write_target(pen: Pen, box: Box, words: Sequence[str], font: float) -> None:
     for place, word in enumerate(words):
         y = box.y + (place + 0.5) * box.height / len(words)
-        _write(axes, box.x - 0.05, y, drawable(word), font, ha="right")
+        pen.write(box.x - 0.05, y, word, font, ha="right")
 
 
-def _write(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    font: float,
-    *,
-    ha: str = "center",
-    va: str = "center",
-    rotation: float = 0,
-) -> None:
-    style = {"size": font, "family": FAMILY, "color": INK}
-    axes.text(x, y, text, style, ha=ha, va=va, rotation=rotation, parse_math=False)
+class Pen(NamedTuple):
+    """Writes on a sheet."""
 
+    axes: Axes
+    families: list[str]
 
-def drawable(text: str, longest: int = 30) -> str:
-    """Cut where too long, and boxes for what the font lacks, which else were warnings."""
-    glyphs = _glyphs()
-    text = text if len(text) <= longest else text[: longest - 1] + "…"
-    return "".join(letter if ord(letter) in glyphs else "□" for letter in text)
-
-
-@lru_cache(maxsize=1)
-def _glyphs() -> frozenset[int]:
-    from matplotlib.font_manager import findfont, get_font
-
-    return frozenset(get_font(findfont(FAMILY)).get_charmap())
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        font: float,
+        *,
+        ha: str = "center",
+        va: str = "center",
+        rotation: float = 0,
+    ) -> None:
+        style = {"size": font, "family": self.families, "color": INK}
+        # Without mathematics: a dollar sign is a dollar sign.
+        self.axes.text(x, y, text, style, ha=ha, va=va, rotation=rotation, parse_math=False)

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from nmt.errors import UserError, require
+from nmt.errors import UserError, reason, require
+from nmt.screen import writing_output
 
 BEAM = ("beam_size", "patience", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")
@@ -31,7 +32,8 @@ def guarded(main: Callable[[], int | None]) -> int:
     try:
         status = main() or 0
         # Here rather than at exit, where a broken pipe would be a message from the interpreter.
-        sys.stdout.flush()
+        with writing_output():
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -41,15 +43,9 @@ def guarded(main: Callable[[], int | None]) -> int:
         if os.environ.get("NMT_DEBUG") == "1":
             raise
         silence_output()
-        say(f"error: {error if isinstance(error, UserError) else explain(error)}")
+        say(f"error: {error if isinstance(error, UserError) else reason(error)}")
         return MISTAKE
     return status
-
-
-def explain(error: OSError) -> str:
-    """The file and the reason, such as `/x/y: Permission denied`."""
-    reason = error.strerror or str(error) or type(error).__name__
-    return f"{error.filename}: {reason}" if error.filename else reason
 
 
 def say(line: str) -> None:

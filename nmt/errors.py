@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 LONGEST_NAME = 200  # bytes; file systems take 255, of which what is written beside needs some
 
@@ -35,6 +37,41 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def printable(text: str) -> str:
     """As it is, or escaped where it would break a line or move the cursor."""
     return text if text.isprintable() else ascii(text)
+
+
+def shortened(path: object) -> str:
+    """A path as a message shows it: on one line, without the middle of a very long one."""
+    text = printable(str(path))
+    return text if len(text) <= 2 * LONGEST_NAME else f"{text[:LONGEST_NAME]}...{text[-20:]}"
+
+
+def reason(error: BaseException) -> str:
+    """What the system says: `/x/y: Permission denied`, or only the second half."""
+    if not isinstance(error, OSError):
+        return str(error) or type(error).__name__
+    told = error.strerror or str(error) or type(error).__name__
+    return f"{shortened(error.filename)}: {told}" if error.filename else told
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reads_run(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """Turns what the system refuses to a function whose first argument is a run directory into a
+    `UserError`."""
+
+    @wraps(function)
+    def reading(run: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(run, *arguments, **options)
+        except OSError as error:
+            place = error.filename or run
+            raise UserError(
+                f"{shortened(place)} cannot be read: {error.strerror or error}"
+            ) from error
+
+    return reading
 
 
 def at_least(key: str, value: float | None, least: float) -> None:

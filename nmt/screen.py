@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from nmt.errors import UserError, reason
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -170,11 +172,23 @@ def print_table(table: Table, *lines: str) -> None:
     """
     if isinstance(getattr(sys.stdout, "errors", None), str):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    console = console_on(sys.stdout)
-    console.print(table)
-    for line in lines:
-        console.out(line, highlight=False)
-    sys.stdout.flush()
+    with writing_output():
+        console = console_on(sys.stdout)
+        console.print(table)
+        for line in lines:
+            console.out(line, highlight=False)
+        sys.stdout.flush()
+
+
+@contextmanager
+def writing_output(place: str = "standard output") -> Iterator[None]:
+    """Says what could not be written; a reader that went away is left to the caller."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"{place} cannot be written: {reason(error)}") from error
 
 
 def console_on(stream: Any) -> Console:

@@ -32,7 +32,7 @@ from nmt.cli import (
     search_overrides,
 )
 from nmt.errors import UserError, require
-from nmt.screen import Activity, activity, start_logging
+from nmt.screen import Activity, activity, start_logging, writing_output
 from nmt.stream import count_lines, decoded, output_to, typed, windows
 
 if TYPE_CHECKING:
@@ -253,14 +253,9 @@ def score(arguments: argparse.Namespace) -> None:
 
 def write(output: BinaryIO, lines: Iterable[str]) -> None:
     data = "".join(line + "\n" for line in lines).encode()
-    try:
+    with writing_output("standard output" if output is sys.stdout.buffer else output.name):
         output.write(data)
         output.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        place = "standard output" if output is sys.stdout.buffer else output.name
-        raise UserError(f"{place} cannot be written: {error.strerror or error}") from error
 
 
 def progress_bar(

@@ -91,7 +91,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
     ),
     0.7: ("nmt.data.archives", "nmt.data.files", "nmt.data.languages", "nmt.sweep"),
     0.6: ("nmt.groups", "nmt.initial"),
-    0.4: ("nmt.commands", "nmt.screen"),
+    0.4: ("nmt.commands", "nmt.fonts", "nmt.screen"),
     0.5: ("nmt.allocator", "nmt.compose", "nmt.cli", "nmt.device", "nmt.help", "nmt.stream"),
     0.2: ("nmt.disk", "nmt.overrides", "nmt.plain_yaml"),
     0.1: ("nmt.config",),
@@ -112,7 +112,7 @@ ALONE = {
 OWNERS = {
     "omegaconf": ("nmt.compose", "nmt.groups", "scripts.*"),
     "hydra": ("nmt.groups", "nmt.sweep", "scripts.*"),
-    "matplotlib": ("nmt.attention_map",),
+    "matplotlib": ("nmt.attention_map", "nmt.fonts"),
     "tensorboard": ("nmt.training.report",),
     "torch.utils.tensorboard": ("nmt.training.report",),
     "fastapi": ("nmt.serving*",),

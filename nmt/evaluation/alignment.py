@@ -16,7 +16,7 @@ import numpy as np
 
 from nmt.attention_map import READINGS, AttentionMap
 from nmt.config import ModelConfig
-from nmt.errors import UserError, require
+from nmt.errors import UserError, reads_run, require
 
 Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 
@@ -68,6 +68,7 @@ def save_aligner(run: Path, head: HeadAlignment, split: str) -> None:
     (run / "alignment.json").write_text(text, encoding="utf-8")
 
 
+@reads_run
 def load_aligner(run: Path, model: ModelConfig) -> Aligner:
     """The head that the run has selected, which must exist in the model; without one, the mean."""
     file = run / "alignment.json"

@@ -34,7 +34,7 @@ from nmt.config import Config
 from nmt.data.tokenizer import Tokenizers
 from nmt.device import pick_device
 from nmt.disk import flush
-from nmt.errors import UserError, require
+from nmt.errors import UserError, reads_run, require
 from nmt.evaluation.metrics import merit
 from nmt.models.seq2seq import Seq2Seq
 from nmt.training.files import (
@@ -67,6 +67,7 @@ class Run(NamedTuple):
     seen: Seen | None = None  # unknown for runs of earlier versions
 
 
+@reads_run
 def load_run(
     path: str | Path,
     *,
@@ -152,6 +153,7 @@ def write_config(config: Config, run: Path) -> None:
     write_whole(run / CHECKSUMS, checksums({file.name: file.read_bytes() for file in needed}))
 
 
+@reads_run
 def check_run(run: Path) -> None:
     """Raises `UserError` where a run directory leads out of itself or its tokenizer is damaged.
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nmt.disk import flush
-from nmt.errors import UserError
+from nmt.errors import UserError, reads_run, require, shortened
 
 log = logging.getLogger(__name__)
 
@@ -126,17 +126,41 @@ def check_inside(run: Path) -> None:
     Reading a symbolic link to elsewhere would show what was not sent, writing would change it;
     a pipe would be waited for.
     """
+    try:
+        is_folder = stat.S_ISDIR(os.stat(run).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
+        told = getattr(error, "strerror", None) or error
+        raise UserError(f"the run directory {shortened(run)} cannot be read: {told}") from error
+    require(is_folder, f"there is no run directory {shortened(run)}; scripts/train.py makes one")
+    _check_inside(run)
+
+
+@reads_run
+def _check_inside(run: Path) -> None:
     root = run.resolve()
-    for folder, folders, files in os.walk(run):
+    for folder, folders, files in os.walk(run, onerror=_raise):
         for name in (*folders, *files):
             path = Path(folder, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
+            if path.is_symlink() and not _leads_into(root, path):
                 raise UserError(
                     f"{path} is a symbolic link that leaves the run directory: remove it"
                 )
             kind = path.lstat().st_mode
             if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind) or stat.S_ISLNK(kind)):
                 raise UserError(f"{path} is neither a file nor a folder: remove it")
+
+
+def _leads_into(root: Path, link: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(root)
+    except RuntimeError as error:  # Python 3.11's word for a loop
+        raise UserError(f"{link} is a symbolic link to itself: remove it") from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _write(file: Path, data: bytes) -> None:

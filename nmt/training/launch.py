@@ -22,6 +22,7 @@ from nmt.data.lexicon import build_lexicon
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.shortlist import Shortlist
 from nmt.device import start_torch
+from nmt.errors import reason
 from nmt.evaluation.alignment import (
     Aligner,
     HeadAlignment,
@@ -144,10 +145,9 @@ def saved_anyway(what: str, *, redo: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = str(error) or type(error).__name__
         log.warning(
             "%s failed: %s. The weights are saved; to do it again: %s",
-            *(what, reason.rstrip("."), redo),
+            *(what, reason(error).rstrip("."), redo),
             exc_info=os.environ.get("NMT_DEBUG") == "1",
         )
 

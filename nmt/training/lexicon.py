@@ -16,7 +16,7 @@ from nmt.config import CANDIDATES
 from nmt.data.lexicon import Lexicon
 from nmt.data.tokenizer import Tokenizers
 from nmt.decoding.shortlist import Shortlist
-from nmt.errors import UserError, require
+from nmt.errors import UserError, reads_run, require
 from nmt.training.checkpoint import Run
 from nmt.training.files import CHECKSUMS, damage, may_write, write_folder
 
@@ -56,6 +56,7 @@ def make_shortlist(
     )
 
 
+@reads_run
 def load_lexicon(run: Path, tokenizers: Tokenizers) -> Lexicon:
     folder = run / FOLDER
     advice = f"; resume={run} writes it at its end, decoding.shortlist=0 translates without"
