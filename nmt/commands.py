@@ -47,11 +47,11 @@ def pick_example(sentences: Iterable[str]) -> str | None:
 
 def is_harmless(sentence: str) -> bool:
     plain = all(letter in PUNCTUATION or is_word_character(letter) for letter in sentence)
-    begins_well = sentence[:1].isalnum() and sentence == sentence.strip()
-    return plain and begins_well and len(sentence) <= LONGEST_EXAMPLE
+    is_text = any(map(str.isalnum, sentence)) and sentence == sentence.strip()
+    return plain and is_text and sentence[0] != "-" and len(sentence) <= LONGEST_EXAMPLE
 
 
 def is_word_character(letter: str) -> bool:
     """A letter, a mark on one, a digit, or another script's punctuation."""
     category = unicodedata.category(letter)
-    return category[0] in "LM" or category == "Nd" or (not letter.isascii() and category == "Po")
+    return category[0] in "LM" or category == "Nd" or (category[0] == "P" and ord(letter) > 127)
