@@ -43,7 +43,8 @@ def guarded(main: Callable[[], int | None]) -> int:
         if os.environ.get("NMT_DEBUG") == "1":
             raise
         silence_output()
-        say(f"error: {error if isinstance(error, UserError) else reason(error)}")
+        said = isinstance(error, UserError) or error.filename
+        say(f"error: {'' if said else 'reading or writing failed: '}{reason(error)}")
         return MISTAKE
     return status
 

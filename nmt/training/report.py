@@ -187,6 +187,8 @@ def print_summary(summary: Summary) -> None:
     table = Table(
         title=f"{summary.run}: {summary.split} set", show_header=False, title_justify="left"
     )
+    table.add_column()
+    table.add_column(overflow="fold")
     if summary.bleu is not None and summary.chrf is not None:
         table.add_row("BLEU", f"{summary.bleu:.2f}  ({summary.signature})")
         table.add_row("chrF", f"{summary.chrf:.2f}  ({summary.chrf_signature})")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pyte
 
 ROOT = Path(__file__).parents[2]
-BAR = re.compile("[━╸╺]{6}|-{6}")
+BAR = re.compile("^[^+|]*([━╸╺]{6}|-{6})")  # tables of ASCII have + and |
 LINES = 200
 
 
