@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from nmt.errors import UserError, reason, require
-from nmt.screen import writing_output
+from nmt.screen import escape_unprintable, writing_output
 
 BEAM = ("beam_size", "patience", "groups", "diversity")
 SAMPLES = ("temperature", "top_k", "top_p", "seed")
@@ -29,6 +29,7 @@ def guarded(main: Callable[[], int | None]) -> int:
     the environment a mistake shows its traceback.
     """
     open_standard_streams()
+    escape_unprintable()
     try:
         status = main() or 0
         # Here rather than at exit, where a broken pipe would be a message from the interpreter.

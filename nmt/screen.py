@@ -170,14 +170,19 @@ def print_table(table: Table, *lines: str) -> None:
 
     What the terminal cannot show becomes an escape such as \\u4e2d.
     """
-    if isinstance(getattr(sys.stdout, "errors", None), str):
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    escape_unprintable()
     with writing_output():
         console = console_on(sys.stdout)
         console.print(table)
         for line in lines:
             console.out(line, highlight=False)
         sys.stdout.flush()
+
+
+def escape_unprintable() -> None:
+    """Lets standard output write an escape where its encoding lacks a character."""
+    if getattr(sys.stdout, "errors", None) in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 @contextmanager

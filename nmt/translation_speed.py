@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmt.errors import one_of
+from nmt.screen import activity
 
 ENGINES = ("nmt", "ctranslate2")
 PASSES = 2  # over the sentences, of each process and beam size; the first warms up
@@ -79,9 +80,11 @@ def benchmark_translation(
         if against is not None:
             _in_process(_export, work)
         found: dict[str, list[Measured]] = {engine: [] for engine in engines}
-        for _ in range(rounds):
-            for engine in engines:
-                found[engine].append(_in_process(_measure, engine, work, time.time()))
+        with activity("translating, a process at a time", rounds * len(engines)) as bar:
+            for _ in range(rounds):
+                for engine in engines:
+                    found[engine].append(_in_process(_measure, engine, work, time.time()))
+                    bar.advance()
     return [
         _summary(engine, beam_size, found[engine], references)
         for engine in engines

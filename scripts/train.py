@@ -68,6 +68,9 @@ def start_named(tree: DictConfig, job: Job) -> None:
         start(tree)
     except UserError as error:
         raise UserError(f"{job}: {error}") from error
+    except Exception:
+        log.error("%s failed", job)  # Hydra shows why when all runs have ended
+        raise
 
 
 def start(tree: DictConfig) -> None:

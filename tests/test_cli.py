@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -40,6 +41,16 @@ def test_the_other_ways_to_end() -> None:
     assert guarded(lambda: None) == 0
     assert guarded(lambda: 3) == 3
     assert guarded(interrupted) == 130
+
+
+def test_what_a_terminal_cannot_show_is_escaped() -> None:
+    program = (
+        "from nmt.cli import guarded\n"
+        "raise SystemExit(guarded(lambda: print('Tür \\u4e2d \\udc80')))\n"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert (ran.returncode, ran.stdout) == (0, b"T\\xfcr \\u4e2d \\udc80\n"), ran.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -6,7 +6,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from nmt.device import start_torch
 from nmt.models import build_model
 from nmt.models.linear import FUSED
 from nmt.models.seq2seq import count_parameters
+from nmt.screen import activity
 from nmt.training.update import Updater
 
 WARM_UP = 5  # steps before the clock starts
@@ -88,7 +89,8 @@ def benchmark_training(config: Config, *, steps: int, began: float) -> TrainingS
         next(timed(updater, stream))
         first_step_seconds = now(device) - began
         take(updater, stream, WARM_UP)
-        taken = take(updater, stream, steps)
+        with activity("timing steps", steps) as bar:
+            taken = take(updater, stream, steps, bar.advance)
         peak = peak_memory_mb(device)
         shares = breakdown(updater, stream, max(COUNTED, steps // 4))
         flop = flop_per_token(updater, stream)
@@ -131,8 +133,17 @@ def timed(updater: Updater, stream: BatchStream) -> Iterator[Step]:
         yield Step(seconds, stream.waited - waited, *tokens)
 
 
-def take(updater: Updater, stream: BatchStream, steps: int) -> list[Step]:
-    return list(islice(timed(updater, stream), steps))
+def take(
+    updater: Updater,
+    stream: BatchStream,
+    steps: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Step]:
+    taken = []
+    for step in islice(timed(updater, stream), steps):
+        taken.append(step)
+        progress(1)
+    return taken
 
 
 def breakdown(updater: Updater, stream: BatchStream, steps: int) -> dict[str, float]:

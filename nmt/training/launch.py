@@ -109,10 +109,6 @@ def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> S
         try:
             train_from(state, config, run, prepared)
             return finish(config, run, prepared, state)
-        except KeyboardInterrupt:
-            told = "stopped by Ctrl-C; the weights are saved; for the results: %s"
-            log.info(told, resume_command(run))
-            raise
         except Diverged as error:
             state = gone_back(config, run, prepared, state.model.device, error)
 
@@ -144,6 +140,11 @@ def saved_anyway(what: str, *, redo: str) -> Iterator[None]:
     """Turns whatever fails after the last checkpoint into a warning: the weights are there."""
     try:
         yield
+    except KeyboardInterrupt:
+        log.info(
+            "stopped by Ctrl-C before %s; the weights are saved; continue with: %s", what, redo
+        )
+        raise
     except Exception as error:
         log.warning(
             "%s failed: %s. The weights are saved; to do it again: %s",

@@ -65,9 +65,11 @@ def test_without_scores_there_is_a_summary_of_the_rest(
     assert json.loads((Path(summary.run) / "summary.json").read_text())["steps"] == 4
 
 
-def test_ctrl_c_is_no_failure() -> None:
-    with pytest.raises(KeyboardInterrupt), saved_anyway("x", redo="y"):
+def test_ctrl_c_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "nmt")
+    with pytest.raises(KeyboardInterrupt), saved_anyway("summary.json", redo="train.py resume=x"):
         raise KeyboardInterrupt
+    assert "before summary.json; the weights are saved; continue with: train.py" in caplog.text
 
 
 HOSTILE = "runs/[/etc/hosts] [b]x[/b] :smile: 日本 `id`"

@@ -20,6 +20,7 @@ from nmt.data.encoded import Prepared
 from nmt.errors import UserError
 from nmt.evaluation.metrics import Score, Scores
 from nmt.evaluation.report import evaluate
+from nmt.screen import Activity
 from nmt.training.checkpoint import checkpoints, find_checkpoint, load_run, load_training
 from nmt.training.launch import Summary, train
 from nmt.training.progress import Progress
@@ -202,6 +203,22 @@ def test_a_due_validation_is_made_once(
     run = train(make_config(**knobs)).run
     resumed(run)
     assert [record["step"] for record in records(run, "validation")] == steps
+
+
+def test_the_bar_moves_from_the_first_step(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long before anything is logged, and with an estimate of the time that is left."""
+    shown: list[tuple[str, float | None]] = []
+
+    def move(self: Activity, share: float, description: str, left: float | None) -> None:
+        shown.append((description, left))
+
+    monkeypatch.setattr(Activity, "move", move)
+    train(make_config(max_steps=6, log_every=5, validate_every=100))
+    assert [told.split("  ")[0] for told, _ in shown[:4]] == [f"step {n}" for n in range(1, 5)]
+    assert all(left is not None and left >= 0 for _, left in shown[:4])
+    assert "loss" in shown[-1][0] and "tokens/s" in shown[-1][0]
 
 
 def test_old_checkpoints_are_removed(make_config: MakeConfig) -> None:
