@@ -218,7 +218,7 @@ def test_the_bar_moves_from_the_first_step(
     train(make_config(max_steps=6, log_every=5, validate_every=100))
     assert [told.split("  ")[0] for told, _ in shown[:4]] == [f"step {n}" for n in range(1, 5)]
     assert all(left is not None and left >= 0 for _, left in shown[:4])
-    assert "loss" in shown[-1][0] and "tokens/s" in shown[-1][0]
+    assert "nll" in shown[-1][0] and "tokens/s" in shown[-1][0]
 
 
 def test_old_checkpoints_are_removed(make_config: MakeConfig) -> None:
