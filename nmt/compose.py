@@ -47,6 +47,7 @@ def to_config(tree: DictConfig) -> Config:
 
 
 # No text a user means: it would break a line, a file name or UTF-8.
+UNDECODED = re.compile(r"[\udc80-\udcff]")  # bytes of a command line that Python could not read
 UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -67,6 +68,11 @@ def flaws(key: str, value: object) -> Iterator[str]:
     """What is wrong with a value, whatever its key."""
     if value == MISSING:  # omegaconf would leave the default in its place
         yield f"{key} must have a value, but is {value!r}"
+    elif isinstance(value, str) and UNDECODED.search(value):
+        yield (
+            f"{key} has characters that this locale cannot read ({value!r}): unset PYTHONUTF8, or "
+            "set LC_ALL=C.UTF-8"
+        )
     elif isinstance(value, str) and UNFIT.search(value):
         yield f"{key} must be one line without control characters, but is {value!r}"
     elif isinstance(value, int) and abs(value) >= 2**63:
@@ -258,6 +264,7 @@ def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:
 
 def require_run(run: Path) -> None:
     """Raises `UserError` for a path that is no run directory."""
+    require(not isfile(run), f"{run} is a file, not a run directory")
     require(isdir(run), f"there is no run directory {run}; scripts/train.py makes one")
     found = isfile(run / "config.yaml")
     require(found, f"{run} is not a run directory: it has no config.yaml")

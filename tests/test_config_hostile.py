@@ -98,6 +98,7 @@ def test_a_section_is_no_value(tmp_path: Path, text: str, section: str, value: o
         ("~model", "model must have a value, such as model=rnn"),
         ("data.tokenizer=${training}", "unknown key data.tokenizer.seed"),
         ("training.seed=${runs}", "training.seed must be a whole number, but is 'runs'"),
+        ("runs=\udce6\udc97\udca5", "runs has characters that this locale cannot read"),
         ('runs="a\nb"', "runs must be one line without control characters, but is 'a\\nb'"),
     ],
     ids=lambda value: value[:20],

@@ -16,10 +16,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from os.path import isfile
 from pathlib import Path
 
 from nmt.disk import flush
-from nmt.errors import UserError
+from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ WRITING, BROKEN = ".writing-", ".broken-"
 
 def ensure(folder: Path, write: Callable[[Path], None]) -> bool:
     """Fills `folder` by `write` unless it is there and sound; says whether it did."""
+    for parent in folder.parents:
+        require(not isfile(parent), f"data.cache: {parent} is a file, not a folder")
     remove_remains(folder.parent)
     if os.path.lexists(folder):
         harm = damage(folder)

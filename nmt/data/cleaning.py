@@ -28,7 +28,7 @@ REASONS = {
     "language": Reason(
         "without text in both languages", "data.source_language and target_language"
     ),
-    "empty": Reason("empty on one side"),
+    "empty": Reason("empty on one side or both"),
     "length": Reason("too short or too long", "data.min_length and data.max_length"),
     "ratio": Reason("of unequal length", "data.max_ratio"),
     "duplicate": Reason("duplicates"),

@@ -1,6 +1,7 @@
 """The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by its contents' hash.
 
-The cache holds a folder for each learnt tokenizer and one for each encoded corpus.
+The cache holds a folder for the look at each corpus, for each learnt tokenizer and for each encoded
+corpus.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from nmt.data.cleaning import REASONS, clean, describe, warn_of_many
 from nmt.data.corpus import Corpus, Split, load_corpus
 from nmt.data.files import expanded
 from nmt.data.ids import Ids
-from nmt.data.inspection import inspect
+from nmt.data.inspection import Look, inspect
 from nmt.data.readers import Pair
 from nmt.data.tokenizer import Tokenizers, learn
 from nmt.errors import UserError, require
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 FORMAT = 3  # of the cache: raised when code changes what the same input gives
 CHUNK = 10_000  # pairs encoded at a time
 CONTENTS = "contents.sha256"
+LOOK = "look.json"
 
 
 class Prepared(NamedTuple):
@@ -57,15 +59,13 @@ def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None)
     """
     with activity("reading the corpus"):
         corpus = load_corpus(config)
-    is_looked_at = tokenizers is None
+    look_at(corpus, config)
     if tokenizers is None:
         tokenizers = learnt(corpus, config, seed)
     key = content_key(corpus.fingerprint, rules(config), config.max_pieces, *models(tokenizers))
     folder = expanded("data.cache", config.cache) / f"corpus-{key}"
 
     def write(place: Path) -> None:
-        if not is_looked_at:
-            inspect(cleaned(corpus, config, Counter()), config)
         encode(corpus, config, tokenizers, place)
 
     is_new = ensure(folder, write)
@@ -95,13 +95,25 @@ def mapped(folder: Path) -> pa.Table:
         return pa.ipc.open_stream(file).read_all()
 
 
+def look_at(corpus: Corpus, config: DataConfig) -> None:
+    """Logs, at each start, the first pairs and a warning of wrong languages; both are cached."""
+    key = content_key(corpus.fingerprint, rules(config))
+    folder = expanded("data.cache", config.cache) / f"look-{key}"
+
+    def write(place: Path) -> None:
+        look = inspect(cleaned(corpus, config, Counter()), config)
+        (place / LOOK).write_text(json.dumps(look._asdict()), encoding="utf-8")
+
+    ensure(folder, write)
+    Look(**json.loads((folder / LOOK).read_text(encoding="utf-8"))).log()
+
+
 def learnt(corpus: Corpus, config: DataConfig, seed: int) -> Tokenizers:
     """The tokenizers of the cleaned training pairs, learnt once."""
     key = content_key(corpus.fingerprint, rules(config), config.tokenizer, seed)
     folder = expanded("data.cache", config.cache) / f"tokenizer-{key}"
 
     def write(place: Path) -> None:
-        inspect(cleaned(corpus, config, Counter()), config)
         with activity("learning a vocabulary"):
             learn(cleaned(corpus, config, Counter()), config.tokenizer, seed).save(place)
 

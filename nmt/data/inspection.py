@@ -42,14 +42,25 @@ class Finding(NamedTuple):
     fits: tuple[bool, bool]
 
 
-def inspect(pairs: Iterator[Pair], config: DataConfig) -> None:
-    """Logs the first pairs, and a warning if they contradict the languages of the config."""
+class Look(NamedTuple):
+    """The first pairs of a corpus, shortened, and what contradicts the languages of the config."""
+
+    first: list[list[str]]
+    warning: str | None
+
+    def log(self) -> None:
+        for number, (source, target) in enumerate(self.first, start=1):
+            log.info("training pair %d: %s  ->  %s", number, source, target)
+        if self.warning:
+            log.warning("WARNING: %s", self.warning)
+
+
+def inspect(pairs: Iterator[Pair], config: DataConfig) -> Look:
+    """What a look at the first pairs shows."""
     sample = list(islice(pairs, SAMPLE))
-    for number, (source, target) in enumerate(sample[:SHOWN], start=1):
-        log.info("training pair %d: %s  ->  %s", number, shown(source), shown(target))
-    warning = contradiction(sample, Languages(config.source_language, config.target_language))
-    if warning:
-        log.warning("WARNING: %s", warning)
+    languages = Languages(config.source_language, config.target_language)
+    first = [[shown(text) for text in pair] for pair in sample[:SHOWN]]
+    return Look(first, contradiction(sample, languages))
 
 
 def shown(text: str) -> str:

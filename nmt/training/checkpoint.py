@@ -23,7 +23,7 @@ import shutil
 import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from os.path import exists
+from os.path import exists, isfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,7 +94,9 @@ def load_run(
 
 
 def check_name(config: Config) -> None:
-    """Raises `UserError` where a run of the name that was given exists already."""
+    """Raises `UserError` where no run of this name can be made."""
+    for folder in (Path(config.runs), *Path(config.runs).parents):
+        require(not isfile(folder), f"runs={config.runs}: {folder} is a file, not a folder")
     run = Path(config.runs, config.name or "")
     require(
         config.name is None or not exists(run),

@@ -133,6 +133,7 @@ def check_inside(run: Path) -> None:
     except (OSError, ValueError) as error:  # ValueError: a NUL, or half of a surrogate pair
         told = getattr(error, "strerror", None) or error
         raise UserError(f"the run directory {shortened(run)} cannot be read: {told}") from error
+    require(not os.path.isfile(run), f"{shortened(run)} is a file, not a run directory")
     require(is_folder, f"there is no run directory {shortened(run)}; scripts/train.py makes one")
     _check_inside(run)
 

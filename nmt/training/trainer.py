@@ -134,10 +134,13 @@ class Trainer:
         pace.plan(self.state.progress, self.config, self.step_limit)
         if pace.gain and not self.is_settled and (pace.step >= SETTLED or self.share > 0.1):
             self.is_settled = True
-            told = "about %d steps fit into %g minutes; validation every %d steps"
-            log.info(told, round(pace.steps), pace.minutes, pace.validate_every)
+            is_limited = pace.steps >= self.step_limit  # by the steps, not by the time
+            about = "all" if is_limited else "about"
+            told = "%s %d steps fit into %g minutes; validation every %d steps"
+            log.info(told, about, round(pace.steps), pace.minutes, pace.validate_every)
             warn_of_warmup(self.config, pace.steps)
-            warn_of_few_steps(self.config, pace.steps)
+            if not is_limited:
+                warn_of_few_steps(self.config, pace.steps)
 
     def _position(self, steps: int = 0, pairs: int = 0) -> float:
         """The position in the run that the learning rate follows, after so many more."""

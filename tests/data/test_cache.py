@@ -90,7 +90,7 @@ def test_every_file_of_a_corpus_may_be_lost(make_config, tmp_path):
     fresh = prepare(make_config(), seed=1)
     rows = fresh.train.to_pylist()  # read now: the file that is mapped is harmed
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
-    assert len(files) == 6
+    assert len(files) == 8
     for path in files:
         for harm in (HARM["empty"], HARM["gone"]):
             harm(path)
@@ -240,3 +240,9 @@ def test_what_is_damaged_where_nothing_can_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.tempfile, "mkdtemp", refuse)
     with pytest.raises(UserError, match="data.cache: .*corpus-1 cannot be written: Permission den"):
         ensure(folder, write)
+
+
+def test_a_cache_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="data.cache: .*file is a file, not a folder"):
+        ensure(tmp_path / "file" / "corpus-1", never)

@@ -92,6 +92,21 @@ def test_ids_are_those_of_the_tokenizer(make_config, pairs):
     assert prepared.test == Split(["one test", ""], ["ein Test", "leer"], None)
 
 
+def test_the_first_pairs_are_logged_from_the_cache_too(make_config, caplog):
+    greek, russian = "ο σκύλος που βλέπει κάτω από το σπίτι", "собака которая видит под домом"
+    pairs = [(f"{greek} {n}", f"{russian} {n}") for n in range(60)]
+    config = make_config(pairs)
+    with caplog.at_level(logging.INFO, logger="nmt"):
+        tokenizers = prepare(config, seed=1).tokenizers
+        first = [text for text in caplog.messages if text.startswith(("training pair", "WARNING"))]
+        assert len(first) == 4 and f"{greek} 0  ->  {russian} 0" in first[0]
+        for known in (None, tokenizers):
+            caplog.clear()
+            prepare(config, 1, known)
+            again = [text for text in caplog.messages if text in first]
+            assert again == first and caplog.messages[-1].count("from the cache")
+
+
 def test_read_is_kept_plus_dropped(make_config, pairs):
     bad = [
         ("", "x"),
@@ -151,7 +166,8 @@ def test_what_fails_leaves_nothing_behind(make_config, tmp_path, monkeypatch):
     monkeypatch.setattr("nmt.data.encoded.encode_chunk", fail)
     with pytest.raises(KeyboardInterrupt):
         prepare(make_config(), seed=1)
-    assert [path.name[:10] for path in (tmp_path / "cache").iterdir()] == ["tokenizer-"]
+    left = {path.name.partition("-")[0] for path in (tmp_path / "cache").iterdir()}
+    assert left == {"look", "tokenizer"}
 
 
 def test_nothing_left(make_config):
@@ -165,7 +181,7 @@ def test_a_cache_that_cannot_be_written(make_config, tmp_path: Path):
     (tmp_path / "file").touch()
     config = make_config()
     config.cache = str(tmp_path / "file" / "cache")
-    with pytest.raises(UserError, match="data.cache: .*file/cache.* cannot be written: "):
+    with pytest.raises(UserError, match="data.cache: .*file is a file, not a folder"):
         prepare(config, seed=1)
 
 

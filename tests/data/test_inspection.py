@@ -90,7 +90,7 @@ def test_the_first_pairs_and_a_warning_are_logged(caplog):
     pairs = [("x" * 200, "y"), *corpus("el", "en")]
     data = DataConfig(source_language="en", target_language="el")
     with caplog.at_level(logging.INFO, logger="nmt"):
-        inspect(iter(pairs), data)
+        inspect(iter(pairs), data).log()
     shown, warnings = caplog.messages[:-1], caplog.messages[-1]
     assert len(shown) == 3 and shown[0] == f"training pair 1: {'x' * 99}…  ->  y"
     assert warnings.startswith("WARNING: source and target seem to be swapped")

@@ -64,7 +64,7 @@ class TestHeaders:
     def test_are_no_pair_and_tell_the_columns(self, read, header):
         assert read("a.tsv", table(header, *DOGS)) == DOGS
         assert read("b.tsv", table(header[::-1], *swapped(DOGS))) == DOGS
-        assert any("line 1 is a header" in note for note in read.notes)
+        assert any(note.endswith("line 1 is a header") for note in read.notes)
 
     @pytest.mark.parametrize("languages", [("sw", "pt"), ("swahili", "por")])
     def test_with_other_columns_between(self, read, languages):
@@ -107,7 +107,7 @@ class TestColumns:
             for n, pair in enumerate(DOGS)
         ]
         assert read("a.tsv", table(*rows)) == DOGS
-        assert "passing over column 1" in read.notes[0]
+        assert "passing over column" in read.notes[0]
 
     def test_ids_between_as_tatoeba_has_them(self, read):
         rows = [(str(n), source, str(n * 7), target) for n, (source, target) in enumerate(DOGS)]

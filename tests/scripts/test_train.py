@@ -171,6 +171,8 @@ def test_a_given_file_is_trained_on(script: Script, tmp_path: Path) -> None:
         (["data.tokenizer.vocabulary=99"], "keeps its vocabulary, which has data.tokenizer.vocab"),
         (["init_from={run}:7"], "{run} has no checkpoint 7: it has best, last, "),
         (["init_from={run}/none"], "there is no run directory {run}/none"),
+        (["init_from={run}/config.yaml"], "{run}/config.yaml is a file, not a run directory"),
+        (["runs={run}/config.yaml"], "runs={run}/config.yaml: {run}/config.yaml is a file, not"),
         (["init_from=???"], "init_from must name a run directory"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

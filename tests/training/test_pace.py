@@ -318,3 +318,12 @@ def test_a_run_of_few_steps_is_told_how_to_get_more(
         message for message in caplog.messages if "of training.batch_tokens=4096" in message
     )
     assert "training.batch_tokens=512" in warned and "model=transformer_tiny" in warned
+
+
+def test_a_run_of_few_steps_by_its_own_limit_is_told_nothing(
+    make_config: MakeConfig, prepared: Prepared, idle: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        steps_made(make_config(**LIMITS | OPEN | {"batch_tokens": 4096, "max_steps": 8}), prepared)
+    assert not any("training.batch_tokens=4096" in message for message in caplog.messages)
+    assert [text for text in caplog.messages if text.startswith("all 8 steps fit into 2 minutes")]

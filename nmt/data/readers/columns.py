@@ -93,7 +93,7 @@ def header_columns(rows: Sequence[Row], languages: Languages, place: str) -> Col
     names = [cell.strip() for cell in rows[0]]
     keys = pair_keys(tuple(names), languages)
     if keys is not None:
-        return Columns(names.index(keys[0]), names.index(keys[1]), True, "its header")
+        return Columns(names.index(keys[0]), names.index(keys[1]), True)
     sides = [side_of(name, languages) for name in names]
     mistaken = foreign_languages(names, languages) or sides.count(0) > 1 or sides.count(1) > 1
     require(not mistaken, header_mistake(place, names, languages))
@@ -102,7 +102,7 @@ def header_columns(rows: Sequence[Row], languages: Languages, place: str) -> Col
     require(len(texts) == 2 and known in texts, header_mistake(place, names, languages))
     other = texts[1 - texts.index(known)]
     swapped = sides[known] == 1
-    return Columns(*((other, known) if swapped else (known, other)), True, "its header")
+    return Columns(*((other, known) if swapped else (known, other)), True)
 
 
 def text_columns(rows: Sequence[Row], place: str) -> Columns:
@@ -118,7 +118,7 @@ def text_columns(rows: Sequence[Row], place: str) -> Columns:
             "data.columns, such as data.columns=[1,2]"
         )
     passed = [str(n + 1) for n in range(kept[1]) if n not in kept]
-    why = f"passing over column {' and '.join(passed)}" if passed else ""
+    why = f"passing over column{'s' * (len(passed) > 1)} {' and '.join(passed)}" if passed else ""
     if len(kept) > 2:
         others = " and ".join(str(n + 1) for n in kept[2:5])
         why = "; ".join(filter(None, [why, f"column {others} holds text too: see data.columns"]))

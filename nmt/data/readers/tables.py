@@ -123,8 +123,9 @@ def table_pairs(table: Rows, reading: Reading) -> Iterator[Pair]:
         columns = Columns(0, 1)
     else:
         columns = choose_columns([row for _, row in filled], reading, table.place)
-        if columns.why:
-            reading.note(f"{table.place}: {columns} ({columns.why})")
+        if columns.header or columns.why:
+            why = f" ({columns.why})" if columns.why else ""
+            reading.note(f"{table.place}: {columns}{why}")
     header = filled[0][0] if columns.header else None
     source, target, width = columns.source, columns.target, max(columns[:2]) + 1
     for number, row in chain(head, rest):
