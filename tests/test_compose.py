@@ -146,6 +146,7 @@ def test_paths_need_no_second_quotes(run: Path, key: str, value: str) -> None:
         section = config.data if key.startswith("data.") else config
         assert getattr(section, key.rpartition(".")[2]) == value
     if key != "runs":
+        save_config(composed("data=files", "data.train=a.tsv"), run / "config.yaml")
         assert getattr(resumed_config(run, [given]).data, key.rpartition(".")[2]) == value
 
 
