@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nmt.compose import to_config
 from nmt.config import Config
 from nmt.errors import UserError
-from nmt.groups import composition_error, register_schema
+from nmt.groups import composition_error, register_schema, with_files
 
 MULTIRUN = {"-m", "--multirun"}
 
@@ -51,7 +51,7 @@ def plan_sweep(folder: Path, arguments: Sequence[str]) -> list[Job]:
         for job, overrides in zip(jobs, lists, strict=True):
             try:
                 with composition_error():
-                    config = to_config(compose("train", overrides=overrides))
+                    config = with_files(to_config(compose("train", overrides=overrides)), overrides)
                 check_name(config, job, names)
             except UserError as error:
                 raise UserError(f"{job}: {error}") from error

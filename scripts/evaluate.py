@@ -137,6 +137,7 @@ def shown(scores: Scores) -> dict[str, Any]:
 
 
 def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
+    from nmt.decoding.parts import warn_of_cut
     from nmt.evaluation.metrics import Scorer
     from nmt.evaluation.report import evaluate
     from nmt.training.checkpoint import load_run
@@ -166,6 +167,7 @@ def evaluate_run(arguments: argparse.Namespace) -> dict[str, Any]:
             shortlist=shortlist,
             progress=bar.advance,
         )
+    warn_of_cut(found.cut, len(split.source), run.config.decoding)
     if arguments.output:
         lines = (line + "\n" for line in found.hypotheses)
         arguments.output.write_text("".join(lines), encoding="utf-8")

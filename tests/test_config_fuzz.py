@@ -157,6 +157,9 @@ FEWER = settings(max_examples=settings.default.max_examples // 2)  # Hydra takes
 @given(st.sampled_from(["", "+", "++", "~"]), KEYS, TEXTS | NUMBERS | VALUES.map(json.dumps))
 def test_any_override_of_a_new_run(new_run: Config, sign: str, key: str, value: str) -> None:
     after = answered(lambda: compose_config(CONFIGS, ["model=rnn", f"{sign}{key}={value}"]))
+    if key in ("data.train", "data.validation", "data.test") and isinstance(after, Config):
+        # A file decides the source of the corpus, which a file does not change otherwise.
+        new_run = compose_config(CONFIGS, ["model=rnn", f"data={after.data.name}"])
     check_override(new_run, after, key)
 
 

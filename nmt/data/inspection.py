@@ -52,7 +52,7 @@ class Look(NamedTuple):
         for number, (source, target) in enumerate(self.first, start=1):
             log.info("training pair %d: %s  ->  %s", number, source, target)
         if self.warning:
-            log.warning("WARNING: %s", self.warning)
+            log.warning("%s", self.warning)
 
 
 def inspect(pairs: Iterator[Pair], config: DataConfig) -> Look:

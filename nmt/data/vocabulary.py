@@ -8,6 +8,7 @@ import re
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import regex
@@ -16,7 +17,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from nmt.config import BOS, EOS, PAD, UNK, TokenizerConfig
 from nmt.data.normalization import encodable, normalized, single_spaced
-from nmt.data.words import LETTERS, SEAM
+from nmt.data.words import LETTERS, SEAM, UNSPACED
 from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ DELIMITER = "\u241f"  # between neighbours that no piece may join
 THREADS = 4
 FOLLOWED = regex.compile(rf"({LETTERS.pattern})(.?)")  # a word and the character after it
 LONGEST_PIECE = 24  # characters, with the space in front
+RARE = 5  # occurrences of a piece in the sample
 LONGEST_LINE = 1000  # characters: SentencePiece passes over what is longer than some kilobytes
 BY_SENTENCEPIECE = ("nfkc", "nmt_nfkc")  # the other normalisations are done in Python
 
@@ -44,6 +46,8 @@ def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
         raise UserError(_explain(str(error), config, what)) from error
     if config.kind == "bpe":
         drop_unrepeated(proto, lines)
+    else:
+        drop_rare_clauses(proto, lines)
     size = len(proto.pieces)
     if size < config.vocabulary:
         log.info(
@@ -79,6 +83,8 @@ def lone_words(lines: Sequence[str], most: int) -> list[str]:
     proposes a word that the same character always follows, such as a space. Each such word stands
     once more on a line of its own, because the end of a line counts as another character. So does
     a delimiter; a word that always stands before one is written twice, to be followed by a space.
+    Scripts without spaces between words are left out: there the letters up to the next mark are a
+    clause, which would be a piece too rare to learn.
     """
     pairs = Counter(pair for line in lines for pair in FOLLOWED.findall(line))
     counts: Counter[str] = Counter()
@@ -86,8 +92,12 @@ def lone_words(lines: Sequence[str], most: int) -> list[str]:
     for (word, follower), count in pairs.items():
         counts[word] += count
         followers.setdefault(word, set()).add(follower.replace(DELIMITER, ""))
-    common = (word for word, count in counts.most_common(most) if count > 1)
-    lone = [word for word in common if len(followers[word]) == 1 and len(word) < LONGEST_PIECE]
+    common = [word for word, count in counts.most_common(most) if count > 1]
+    lone = [
+        word
+        for word in common
+        if len(followers[word]) == 1 and len(word) < LONGEST_PIECE and not UNSPACED.search(word)
+    ]
     return [f"{word} {word}" if followers[word] == {""} else word for word in lone]
 
 
@@ -129,6 +139,22 @@ def drop_unrepeated(proto: Any, lines: Sequence[str]) -> None:
     if kept < len(places):
         del proto.pieces[places[kept] : places[-1] + 1]
         proto.trainer_spec.vocab_size = len(proto.pieces)
+
+
+def drop_rare_clauses(proto: Any, lines: Sequence[str]) -> None:
+    """Takes the rare pieces of scripts without spaces between words out of a unigram model.
+
+    Nothing keeps a piece of Chinese or Thai from spanning several words. In a small corpus many
+    pieces would be phrases that occur a few times, too rarely to learn; without them the phrases
+    are spelled by their parts.
+    """
+    processor = sentencepiece.SentencePieceProcessor(model_proto=proto.SerializeToString())
+    counts = Counter(chain.from_iterable(processor.encode([*lines])))
+    for at in reversed(range(len(proto.pieces))):
+        piece = proto.pieces[at]
+        if is_merge(piece) and counts[at] < RARE and UNSPACED.search(piece.piece):
+            del proto.pieces[at]
+    proto.trainer_spec.vocab_size = len(proto.pieces)
 
 
 def is_merge(piece: Any) -> bool:

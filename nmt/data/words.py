@@ -20,6 +20,7 @@ LETTERS = regex.compile(rf"\p{{L}}[\p{{L}}\p{{M}}{_INVISIBLE}]*")
 # Scripts without spaces between words. LB=SA: those of South East Asia, such as Thai and Khmer.
 _UNSPACED = r"[\p{Line_Break=SA}\p{Han}\p{Hiragana}\p{Katakana}]"
 # A place within or beside such a script, but not between a letter and its mark.
+UNSPACED = regex.compile(_UNSPACED)
 _BORDER = regex.compile(rf"(?:(?<={_UNSPACED})|(?={_UNSPACED}))(?!\p{{M}})")
 
 # SentencePiece learns no piece across two scripts, and most punctuation is of a script of its own

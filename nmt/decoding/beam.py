@@ -45,7 +45,7 @@ class Penalties(NamedTuple):
     def coverage(self, attended: Tensor, mask: Tensor) -> Tensor:
         """cp(X; Y), at most 0: `attended` (..., S), summed over the target, `mask` likewise."""
         shares = attended.clamp(1e-9, 1.0).log().masked_fill(~mask, 0.0)
-        return self.beta * shares.sum(-1)
+        return self.beta * shares.sum(-1).float()
 
 
 class Beam(NamedTuple):

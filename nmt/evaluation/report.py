@@ -12,7 +12,7 @@ from nmt.config import DecodingConfig
 from nmt.data.corpus import Split
 from nmt.data.readers import one_line
 from nmt.data.tokenizer import Tokenizers
-from nmt.decoding.parts import Splitting, parts_of, translate_parts, warn_of_cut
+from nmt.decoding.parts import Splitting, parts_of, translate_parts
 from nmt.decoding.shortlist import Shortlist
 from nmt.decoding.text import Codec
 from nmt.decoding.translate import evaluating
@@ -32,6 +32,7 @@ class Evaluation(NamedTuple):
     hypotheses: list[str]
     heads: list[HeadAlignment]  # every head in both readings; empty without true alignments
     seconds: float  # that translating took
+    cut: int = 0  # translations that reached the length limit
 
     @property
     def best_head(self) -> HeadAlignment | None:
@@ -76,13 +77,13 @@ def evaluate(
         reason = "hold several sentences or are longer" if splitting.by_sentence else "are longer"
         told = "%d of %d lines %s than any in training (%d pieces): translated in parts"
         log.info(told, in_parts, len(lines), reason, splitting.longest)
-    warn_of_cut(sum(each.cut for each in translations), len(lines), decoding)
     hypotheses = [translation.hypotheses[0].text for translation in translations]
     return Evaluation(
         scores=scorer(hypotheses),
         hypotheses=hypotheses,
         heads=head_alignments(model, tokenizers, split) if aer else [],
         seconds=seconds,
+        cut=sum(each.cut for each in translations),
     )
 
 

@@ -20,6 +20,7 @@ from nmt.config import Config
 from nmt.data.encoded import Prepared, prepare
 from nmt.data.lexicon import build_lexicon
 from nmt.data.tokenizer import Tokenizers
+from nmt.decoding.parts import warn_of_cut
 from nmt.decoding.shortlist import Shortlist
 from nmt.device import start_torch
 from nmt.errors import reason
@@ -121,8 +122,10 @@ def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> N
     with report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
         if trainer.is_over:
-            told = "%s has already finished training (step %d): only its results are made again; "
-            advice = "a higher training.max_minutes, max_epochs, max_steps or patience trains it on"
+            told = "%s has already finished training (step %d): evaluating it again; "
+            advice = (
+                "to train further, raise training.max_minutes, max_epochs, max_steps or patience"
+            )
             log.info(told + advice, run, state.progress.step)
         with asked_to_stop() as stop:
             trainer.train(stop)
@@ -207,6 +210,8 @@ def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summa
             shortlist=shortlist,
             progress=bar.advance,
         )
+    if evaluation is not None:
+        warn_of_cut(evaluation.cut, len(split.source), settled(config.decoding, seen))
     heads, selected = [] if evaluation is None else evaluation.heads, Aligner()
     with saved_anyway("alignment.json", redo=again), activity("aligning the validation set"):
         selected = keep_aligner(run, prepared, state.model, {name: heads})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from nmt.data.drawing import draw
 from nmt.data.encoded import Prepared
 from nmt.data.lengths import words
 from nmt.data.splits import Split
+from nmt.decoding.parts import warn_of_cut
 from nmt.decoding.translate import batches, evaluating
 from nmt.evaluation.metrics import NAMES, Scorer, Scores, signatures, values
 from nmt.evaluation.report import Evaluation, evaluate
@@ -27,6 +29,9 @@ from nmt.training.update import Updater
 log = logging.getLogger(__name__)
 
 LINE = 120  # characters
+# A model that has learnt little repeats itself up to the length limit, which is no news. One has
+# learnt something below this share of the loss of a uniform guess.
+LEARNT = 0.5
 SELECTING = ("bleu", "chrf", "nll")  # the figures of which training.metric names one
 
 
@@ -63,6 +68,8 @@ class Validator:
         evaluation = self._evaluate(progress=progress)
         self._log_signatures(evaluation.scores)
         metrics = {**self.losses(), **values(evaluation.scores)}
+        if metrics["nll"] < LEARNT * math.log(self.tokenizers.target.size):
+            warn_of_cut(evaluation.cut, len(self.split.source), self.greedy)
         if evaluation.best_head is not None:
             metrics["aer"] = evaluation.best_head.aer
         return Validation(metrics, self._examples(evaluation.hypotheses))

@@ -171,7 +171,7 @@ def test_the_score_is_the_log_probability_of_teacher_forcing(model: Seq2Seq) -> 
     model.eval()
     for source, hypotheses in zip(sources, found, strict=True):
         assert len(hypotheses) == 3
-        for tokens, score, log_prob in hypotheses:
+        for tokens, score, log_prob, *_ in hypotheses:
             labels = torch.tensor([*tokens, EOS])
             states = model(torch.tensor([source]), torch.tensor([[BOS, *tokens]])).states
             log_probs = model.output(states)[0].log_softmax(-1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nmt.config import BOS, EOS, PAD
-from nmt.models import linear, rnn, seq2seq
+from nmt.models import linear, recurrent, seq2seq
 from nmt.models.seq2seq import Memory, Seq2Seq, State
 
 Knobs = dict[str, Any]
@@ -259,7 +259,7 @@ def test_mixed_precision_is_close(
     build: Build, name: str, knobs: Knobs, any_cpu: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if any_cpu:  # as on one for which the library has no bf16
-        for module in (linear, rnn):
+        for module in (linear, recurrent):
             monkeypatch.setattr(module, "has_bf16_kernels", lambda: False)
     model = build(name, **knobs).float()
     exact = model(SOURCE, TARGET).states

@@ -159,7 +159,7 @@ def test_a_translator_goes_by_what_training_saw(
     text = "It rains today. A dog runs. " + "dog " * 30
     (found,) = translator.n_best([text])
     sources = [source for source, _ in found.parts]
-    assert sources[:2] == ["It rains today.", "A dog runs."] and len(sources) > 4
+    assert sources[:2] == ["It rains today.", "A dog runs."] and len(sources) >= 4
     count = translator.tokenizers.source.encode
     assert all(len(count(source)) - 1 <= 20 for source in sources)
     assert "line 1 has a sentence of " in caplog.text
