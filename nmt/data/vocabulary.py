@@ -83,8 +83,8 @@ def lone_words(lines: Sequence[str], most: int) -> list[str]:
     proposes a word that the same character always follows, such as a space. Each such word stands
     once more on a line of its own, because the end of a line counts as another character. So does
     a delimiter; a word that always stands before one is written twice, to be followed by a space.
-    Scripts without spaces between words are left out: there the letters up to the next mark are a
-    clause, which would be a piece too rare to learn.
+    In a script without spaces between words, the letters up to the next mark are a clause, which
+    must not be rare.
     """
     pairs = Counter(pair for line in lines for pair in FOLLOWED.findall(line))
     counts: Counter[str] = Counter()
@@ -92,12 +92,12 @@ def lone_words(lines: Sequence[str], most: int) -> list[str]:
     for (word, follower), count in pairs.items():
         counts[word] += count
         followers.setdefault(word, set()).add(follower.replace(DELIMITER, ""))
-    common = [word for word, count in counts.most_common(most) if count > 1]
-    lone = [
+    common = [
         word
-        for word in common
-        if len(followers[word]) == 1 and len(word) < LONGEST_PIECE and not UNSPACED.search(word)
+        for word, count in counts.most_common(most)
+        if count >= (RARE if UNSPACED.search(word) else 2)
     ]
+    lone = [word for word in common if len(followers[word]) == 1 and len(word) < LONGEST_PIECE]
     return [f"{word} {word}" if followers[word] == {""} else word for word in lone]
 
 

@@ -7,6 +7,7 @@ import logging
 import random
 import unicodedata
 from collections import Counter
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ def test_every_word_of_a_small_language_is_a_piece(kind: str, language: str) -> 
     assert rare_words(tokenizer, lines) == []
     # Each word and the mark at the end.
     assert len(tokenizer.encode(lines[0])) - 1 <= len(lines[0].split()) + 1
+
+
+@pytest.mark.parametrize("words", ["老农民 小马 今天 花园 听见 朋友", "ชาวนา ม้า วันนี้ สวน ได้ยิน เพื่อน"])
+def test_rare_phrases_are_no_pieces_where_no_space_ends_a_word(words: str) -> None:
+    """Each word occurs often, but in 120 orders of which each occurs twice."""
+    lines = ["".join(order) for order in permutations(words.split(), 4) for _ in "12"]
+    tokenizer = learnt(lines)
+    counts = Counter(piece for line in lines for piece in tokenizer.encode(line))
+    rare = [tokenizer.pieces([piece]) for piece, count in counts.items() if count < 5]
+    assert not [piece for (piece,) in rare if len(piece) > 2]
+    assert len(tokenizer.encode(lines[0])) - 1 <= 5
 
 
 MIXED = {
