@@ -122,7 +122,7 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ),
         (
             "training.max_steps=null",
-            "training must end: set one of training.max_steps, max_epochs, max_minutes, patience",
+            "training must end: set training.max_steps, max_epochs, max_minutes or patience",
         ),
         ("name=a/b", "name must be a plain folder name without slashes, but is 'a/b'"),
         ("data.name=a/b", "data.name must be a plain folder name without slashes, but is 'a/b'"),
