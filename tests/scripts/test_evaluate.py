@@ -190,7 +190,7 @@ def test_control_characters_are_spaces_in_files_that_are_scored(tmp_path: Path) 
     ("arguments", "message"),
     [
         ((), "name the run directory to evaluate"),
-        (("nowhere",), "there is no run directory nowhere"),
+        (("nowhere",), "no such run directory: nowhere"),
         (("--hypotheses", "a"), "--hypotheses needs --reference, and no RUN or --source"),
         (("RUN", "--source", "a"), "--source and --reference need each other"),
         (("RUN", "--source", "a", "--reference", "b", "--split", "test"), "--split and --source"),
