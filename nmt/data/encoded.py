@@ -1,4 +1,4 @@
-"""The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by its contents' hash.
+"""The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by a hash of its contents.
 
 The cache holds a folder for each learnt tokenizer and one for each encoded corpus.
 """
@@ -32,7 +32,7 @@ from nmt.screen import activity
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # of the cache: raised when code changes what the same input gives
+FORMAT = 3  # of the cache: to be raised when the same input gives other contents
 CHUNK = 10_000  # pairs encoded at a time
 CONTENTS = "contents.sha256"
 
@@ -51,20 +51,20 @@ class Prepared(NamedTuple):
 
 
 def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None) -> Prepared:
-    """Reads, cleans and encodes the corpus, or finds all that in the cache.
+    """Reads, cleans and encodes the corpus, or takes it from the cache.
 
-    Without `tokenizers` they are learnt from the cleaned training pairs.
+    Without `tokenizers`, they are learnt from the cleaned training pairs.
     """
     with activity("reading the corpus"):
         corpus = load_corpus(config)
-    is_looked_at = tokenizers is None
+    is_inspected = tokenizers is None
     if tokenizers is None:
         tokenizers = learnt(corpus, config, seed)
     key = content_key(corpus.fingerprint, rules(config), config.max_pieces, *models(tokenizers))
     folder = expanded("data.cache", config.cache) / f"corpus-{key}"
 
     def write(place: Path) -> None:
-        if not is_looked_at:
+        if not is_inspected:
             inspect(cleaned(corpus, config, Counter()), config)
         encode(corpus, config, tokenizers, place)
 
@@ -90,7 +90,7 @@ def opened(folder: Path, corpus: Corpus, tokenizers: Tokenizers) -> Prepared:
 
 
 def mapped(folder: Path) -> pa.Table:
-    # As datasets.Dataset.from_file maps it, without that package's two seconds of imports.
+    # Like datasets.Dataset.from_file, but without two seconds of imports.
     with pa.memory_map(str(folder / "train.arrow")) as file:
         return pa.ipc.open_stream(file).read_all()
 
@@ -145,7 +145,7 @@ def contents_of(train: pa.Table) -> str:
 
 
 def cleaned(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
-    """`clean`, where at least one pair must be left."""
+    """Like `clean`, but raises `UserError` if no pair is left."""
     pairs = clean(corpus, config, counts)
     first = next(pairs, None)
     if first is None:
@@ -161,7 +161,7 @@ def chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 def encode_chunk(
     pairs: list[Pair], tokenizers: Tokenizers, max_pieces: int
 ) -> dict[str, list[list[int]]]:
-    """The ids of the pairs of which neither side has more than `max_pieces` (EOS not counted)."""
+    """The ids of the pairs whose sides have at most `max_pieces` pieces (EOS not counted)."""
     sources = tokenizers.source.encode_many([source for source, _ in pairs])
     targets = tokenizers.target.encode_many([target for _, target in pairs])
     rows = [
@@ -176,7 +176,7 @@ def content_key(*parts: object) -> str:
 
 
 def rules(config: DataConfig) -> tuple[object, ...]:
-    """All that `clean` looks at besides the corpus."""
+    """The settings that `clean` depends on."""
     sizes = (config.min_length, config.max_length, config.max_ratio)
     return (*sizes, config.deduplicate, config.drop_leaks, config.rules)
 

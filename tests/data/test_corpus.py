@@ -287,7 +287,7 @@ class TestHub:
         ).stdout
         assert said.startswith(
             "UserError some/corpus cannot be downloaded: the Hugging Face hub cannot be reached "
-            "and no earlier download is there; to use a copy give data.path=FOLDER, "
+            "and there is no earlier download; to use a local copy, set data.path=FOLDER, "
             "a folder with train.en and train.de, train.jsonl, "
         )
 

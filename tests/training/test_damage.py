@@ -85,7 +85,7 @@ def test_a_run_of_an_earlier_version(run: Path, caplog: pytest.LogCaptureFixture
     for file in run.rglob(CHECKSUMS):
         file.unlink()
     told = "checksums.json is missing: it was lost, or an earlier version of this program, which "
-    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; such a run is to be"):
+    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; retrain such a run"):
         load_run(run, device="cpu")
     with pytest.raises(UserError, match="cannot resume .*: all its checkpoints are damaged"):
         resumed(run)

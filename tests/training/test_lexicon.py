@@ -113,7 +113,7 @@ def test_without_one_it_is_asked_for_in_vain(run: Path) -> None:
         Translator.load(run, device="cpu", overrides=ASKED)
     assert str(caught.value) == (
         f"{run} has no lexicon, which decoding.shortlist needs; resume={run} creates it, "
-        "decoding.shortlist=0 translates without"
+        "decoding.shortlist=0 translates without it"
     )
 
 
