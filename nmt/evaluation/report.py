@@ -1,4 +1,4 @@
-"""How good a model is on a split: the same figures in training, at its end and in evaluate.py."""
+"""Evaluation of a model on a split, for validation, for the end of training and evaluate.py."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """Of one model on one split."""
+    """The results of one model on one split."""
 
     scores: Scores
     hypotheses: list[str]
     heads: list[HeadAlignment]  # every head in both readings; empty without true alignments
-    seconds: float  # that translating took
+    seconds: float  # for translating
 
     @property
     def best_head(self) -> HeadAlignment | None:
-        """The best on this split: its error rate is an honest figure only for another one."""
+        """The best head on this split, whose error rate here is therefore flattering."""
         return select_head(self.heads)
 
 
@@ -52,11 +52,11 @@ def evaluate(
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Translates the split and scores it; aligns the attention where true alignments are known.
+    """Translates and scores a split, and compares the attention to true alignments if it has any.
 
     `scorer` must have the references of the split; without one, its target side is the reference.
-    Lines are split as `Translator` does it. `language` is that of the translations. `progress` is
-    told how many more sentences are translated. The model is left in its mode.
+    Lines are split as in `Translator`. `language` is that of the translations. `progress` is called
+    with numbers of translated sentences. The mode of the model does not change.
     """
     scorer = scorer or Scorer([split.target])
     begun = perf_counter()
@@ -74,8 +74,8 @@ def evaluate(
     in_parts = sum(len(parts) > 1 for parts in lines)
     if in_parts:
         reason = "hold several sentences or are longer" if splitting.by_sentence else "are longer"
-        told = "%d of %d lines %s than any in training (%d pieces): translated in parts"
-        log.info(told, in_parts, len(lines), reason, splitting.longest)
+        message = "%d of %d lines %s than any in training (%d pieces): translated in parts"
+        log.info(message, in_parts, len(lines), reason, splitting.longest)
     warn_of_cut(sum(each.cut for each in translations), len(lines), decoding)
     hypotheses = [translation.hypotheses[0].text for translation in translations]
     return Evaluation(
@@ -87,7 +87,7 @@ def evaluate(
 
 
 def head_alignments(model: Seq2Seq, tokenizers: Tokenizers, split: Split) -> list[HeadAlignment]:
-    """Every head in both readings, led through the references; empty without true alignments."""
+    """All heads in both readings, on the references; empty without true alignments."""
     if split.alignments is None:
         return []
     with evaluating(model):

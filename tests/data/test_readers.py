@@ -129,7 +129,7 @@ BAD = {
     "bomb": ("a.tmx", tmx(unit(en="&b;", de="x"), before=BOMB), "a.tmx line 2 declares entities"),
     "external": ("a.tmx", tmx(unit(en="&e;", de="x"), before=EXTERNAL), "line 2 declares entities"),
     "no parquet": ("a.parquet", "PAR1", "a.parquet is damaged, cut off or not a Parquet"),
-    "unknown": ("a.docx", "x", "a.docx is not a corpus file: it should be .tsv"),
+    "unknown": ("a.docx", "x", "a.docx is not a supported corpus file; expected .tsv"),
 }
 
 
