@@ -46,7 +46,7 @@ def mistake(ran: Ran) -> str:
         (["training.max_steps=many"], "training.max_steps must be a whole number, but is 'many'"),
         (
             ["model=rnn", "model.positions=rotary"],
-            "model.positions is an option of model=transformer, not of the model that is selected",
+            "model.positions is an option of model=transformer, not of the selected model",
         ),
         (["training.seed=["], "cannot read 'training.seed=[': write key=value"),
         (["-m", "model=rnn,rrn"], "there is no model=rrn"),
@@ -162,7 +162,10 @@ def test_a_given_file_is_trained_on(script: Script, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["resume={run}"], "resume={run} continues a run, init_from={run} starts a new one: give"),
+        (
+            ["resume={run}"],
+            "resume={run} continues a run, but init_from={run} starts a new one: give",
+        ),
         (
             ["model=rnn"],
             "init_from={run} has a model with model.name='transformer', but model=rnn",
