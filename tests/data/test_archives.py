@@ -120,7 +120,7 @@ class TestJsonLists:
         [
             (
                 '[\n{"fi": "a", "et": "b"},\n{"fi": "a" "et": "b"}]',
-                "line 3 is not valid JSON .*mn 12",
+                "line 3 is not valid JSON: .*mn 12",
             ),
             ('[{"fi": "a", "et": "b"}', "ends within its list"),
             ('[{"fi": "a", "et": "b"}\n{"fi": "a", "et": "b"}]', "line 2 has no comma between"),
