@@ -1,4 +1,4 @@
-"""What a model looked at: attention between words, and its picture.
+"""Attention between the words of a sentence and its translation, and pictures of it.
 
 L decoder layers, H heads, T target words, S source words with </s>; I target pieces with EOS,
 J source pieces with EOS.
@@ -29,19 +29,19 @@ Spans = Sequence[tuple[int, int]]  # characters of a text: begin, end
 
 READINGS = ("predicting", "reading")
 END = "</s>"
-BATCH_WEIGHTS = 1 << 16  # numbers a head gives for a batch of sentences
+BATCH_WEIGHTS = 1 << 16  # attention weights of one head for a batch of sentences
 
-# Of the picture: dots per inch, points, and inches.
+# Sizes in a picture: dots per inch, points, and inches.
 DPI, FONT, MARGIN = 120, 9.0, 0.1
-WIDTH = 16.0  # about, of all panels of a row; the cells grow and shrink with it
+WIDTH = 16.0  # approximate width of a row of panels, which determines the size of the cells
 NAME_WIDTH = 1.05  # room for "layer 1, head 1"
 SCALE_WIDTH = 0.5
-LONGEST_LABEL = 30 * NARROW  # ems of a word
+LONGEST_LABEL = 30 * NARROW  # longest label of a word, in ems
 INK, NAMES = "#30343c", "layer, head 0123456789."
 
 
 class AttentionMap(NamedTuple):
-    """Where each target word looked in the source. Every row of the weights sums to 1.
+    """The attention of each target word to the source words. Every row of the weights sums to 1.
 
     In scripts without spaces between words (Chinese, Thai), pieces stand for words.
     """
@@ -60,12 +60,12 @@ def attention_maps(
     reading: str = "predicting",
     keep: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> list[AttentionMap]:
-    """The attention of `model`, which must be in eval mode, while it is led through `targets`.
+    """The attention of `model`, which must be in evaluation mode, with `targets` as its output.
 
-    A decoder attends once before each target piece and once more after reading it; `reading` says
-    which of the two is the piece's own: "predicting" it, or "reading" it (the shifted one of Chen
-    et al. 2020: by then the piece is known; which is the better aligned differs between heads).
-    `keep` picks layers and heads of (L, H, I, J), sentence by sentence.
+    A decoder attends before it predicts a target piece, and again after reading it. `reading` says
+    which of the two counts for the piece: "predicting" or "reading" (shifted as in Chen et al.
+    2020, when the piece is known). Which of them aligns better differs between heads. `keep` picks
+    layers and heads of (L, H, I, J), sentence by sentence.
     """
     one_of("reading", reading, READINGS)
     shift = READINGS.index(reading)
@@ -117,8 +117,10 @@ def _batches(
 def _between_words(
     tokenizers: Tokenizers, source: str, target: str, pieces: np.ndarray
 ) -> AttentionMap:
-    """(L, H, I, J) between pieces -> between words: the sum over a source word's pieces, the mean
-    over a target word's."""
+    """Weights (L, H, I, J) between pieces -> (L, H, T, S) between words.
+
+    They are summed over the pieces of a source word and averaged over those of a target word.
+    """
     source_pieces = [*tokenizers.source.spans(source)[:-1], _end(source)]
     source_spans = [*unit_spans(source, source_pieces), _end(source)]
     target_pieces = [*tokenizers.target.spans(target)[:-1], _end(target)]
@@ -141,11 +143,10 @@ def _end(text: str) -> tuple[int, int]:
 
 
 def overlaps(rows: Spans, columns: Spans) -> np.ndarray:
-    """Characters that two lists of spans have in common: (rows, columns) float64.
+    """The number of characters that spans of two lists have in common: (rows, columns) float64.
 
-    A column that shares none (a lone space, a byte of a character, a word that normalization
-    removed) counts for the nearest row, of two equally near for the later, so that no column is
-    all zero.
+    A column without any (a lone space, a byte of a character, a word that normalization removed)
+    counts for the nearest row, or the later of two, so that no column is all zero.
     """
     row, column = np.array(rows).reshape(-1, 1, 2), np.array(columns).reshape(1, -1, 2)
     common = np.minimum(row[..., 1], column[..., 1]) - np.maximum(row[..., 0], column[..., 0])
@@ -157,7 +158,7 @@ def overlaps(rows: Spans, columns: Spans) -> np.ndarray:
 
 
 def draw(found: AttentionMap, title: str | None = None) -> Figure:
-    """One panel for each head, every layer on rows of its own, all in one scale from 0 to 1."""
+    """Draws one panel per head, with separate rows per layer, all on a scale from 0 to 1."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -174,7 +175,7 @@ def draw(found: AttentionMap, title: str | None = None) -> Figure:
     sheet = lay_out(found, titled=title is not None)
     figure = Figure(figsize=sheet.size, dpi=DPI)
     FigureCanvasAgg(figure)
-    # One coordinate system of inches for all: axes for each head would take a second to make.
+    # One coordinate system, in inches, for all panels: separate axes would take a second.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, sheet.size[0]), ylim=(sheet.size[1], 0))
     axes.set_axis_off()
     pen = Pen(axes, fonts.families)
@@ -198,8 +199,10 @@ def draw(found: AttentionMap, title: str | None = None) -> Figure:
 def save_png(
     found: AttentionMap | Sequence[AttentionMap], path: Path, title: str | None = None
 ) -> np.ndarray:
-    """Writes the picture of `draw`, of several maps one below the other, and the folder it goes to;
-    returns its pixels (rows, columns, 4) uint8."""
+    """Writes the picture of a map, or of several maps below each other; creates its folder.
+
+    Returns the pixels (rows, columns, 4) uint8.
+    """
     from matplotlib.image import imsave
 
     maps = [found] if isinstance(found, AttentionMap) else found
@@ -219,7 +222,7 @@ def _pixels(found: AttentionMap, title: str | None) -> np.ndarray:
 
 
 def _stacked(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Pictures one below the other, the narrow ones with white on their right."""
+    """Pictures below each other, padded with white on the right."""
     width = max(picture.shape[1] for picture in pictures)
     padded = [
         np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), constant_values=255)
@@ -238,11 +241,11 @@ class Box(NamedTuple):
 
 
 class Sheet(NamedTuple):
-    """Where the panels stand, in inches."""
+    """The places of the panels, in inches."""
 
-    across: int  # panels in a row
-    rows: int  # of a layer
-    down: int  # rows of all layers
+    across: int  # panels per row
+    rows: int  # rows per layer
+    down: int  # rows of all layers together
     first: Box  # the panel of layer 1, head 1
     step: tuple[float, float]  # from panel to panel
     size: tuple[float, float]  # of the sheet
@@ -271,7 +274,7 @@ def lay_out(found: AttentionMap, *, titled: bool) -> Sheet:
 
 
 def _room(words: Sequence[str], font: float) -> float:
-    """Inches that the longest of these takes, with the margin."""
+    """The width of the longest word with its margin, in inches."""
     return 2 * MARGIN + max(map(width, words)) * font / 72
 
 
@@ -320,5 +323,5 @@ class Pen(NamedTuple):
         rotation: float = 0,
     ) -> None:
         style = {"size": font, "family": self.families, "color": INK}
-        # Without mathematics: a dollar sign is a dollar sign.
+        # A dollar sign must not start a formula.
         self.axes.text(x, y, text, style, ha=ha, va=va, rotation=rotation, parse_math=False)

@@ -1,5 +1,4 @@
-"""What scripts have in common: the flags of the search, and how they end when something goes
-wrong."""
+"""What the scripts share: the search flags, and how a script ends when something goes wrong."""
 
 from __future__ import annotations
 
@@ -17,22 +16,22 @@ SAMPLES = ("temperature", "top_k", "top_p", "seed")
 MBR = ("samples", "utility")
 COMMON = ("length_penalty", "precision", "shortlist")
 RULES = ("no_repeat_ngram", "repetition_penalty", "min_length")
-KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON, *RULES)  # keys of decoding, and flags
+KNOBS = (*BEAM, *SAMPLES, *MBR, *COMMON, *RULES)  # keys of `decoding` that are flags too
 MISTAKE = 2  # the exit status
 
 
 def guarded(main: Callable[[], int | None]) -> int:
     """Runs `main` and returns the exit status: `raise SystemExit(guarded(main))`.
 
-    A user's mistake, and a file that cannot be read or written, is one line on standard error and
-    2; Ctrl-C is 130; a reader that went away (`| head`) is 141 without a word. With NMT_DEBUG=1 in
-    the environment a mistake shows its traceback.
+    For a user's mistake, and for a file that cannot be read or written, it prints one line on
+    standard error and returns 2. Ctrl-C gives 130, and a reader that has gone away (`| head`) 141
+    without a message. With NMT_DEBUG=1 in the environment a mistake shows its traceback.
     """
     open_standard_streams()
     escape_unprintable()
     try:
         status = main() or 0
-        # Here rather than at exit, where a broken pipe would be a message from the interpreter.
+        # Not left to the exit, where the interpreter would print a message about a broken pipe.
         with writing_output():
             sys.stdout.flush()
     except KeyboardInterrupt:
@@ -57,7 +56,7 @@ def say(line: str) -> None:
 
 
 def silence_output() -> None:
-    """Sends what standard output still buffers nowhere, or the flush at exit would fail again."""
+    """Discards what standard output still buffers, or the flush at exit would fail again."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -70,10 +69,10 @@ _closed: set[str] = set()  # the standard streams that the program was started w
 
 
 def open_standard_streams() -> None:
-    """Puts /dev/null where the program was started without a standard stream (`>&-`).
+    """Replaces standard streams that are closed at the start (`>&-`) by /dev/null.
 
-    Python has None there, which breaks whatever prints; and the next file to be opened would get
-    the number of the stream, and with it what libraries print.
+    Python has None in their place, so that any print fails. The next file to be opened would also
+    get the number of the stream, and with it the messages of libraries.
     """
     for number, name in enumerate(STREAMS):
         if getattr(sys, name) is not None:
@@ -88,36 +87,48 @@ def open_standard_streams() -> None:
 
 
 def require_output() -> None:
-    """Raises `UserError` where standard output is closed, before any work for it is done."""
+    """Raises `UserError` if standard output is closed, before work is done for nothing."""
     require("stdout" not in _closed, "standard output is closed, so the results would be lost")
 
 
 def require_input() -> None:
-    """Raises `UserError` where there is no standard input to read."""
+    """Raises `UserError` if there is no standard input to read."""
     require("stdin" not in _closed, "standard input is closed: there is nothing to translate")
 
 
 def add_search(parser: argparse.ArgumentParser) -> None:
-    """The flags of how translations are searched; their values go through the schema."""
-    group = parser.add_argument_group("how it is searched (else as the run's config says)")
+    """Adds the search flags. The schema of the config checks their values."""
+    group = parser.add_argument_group("search (defaults: the run's config)")
     add = group.add_argument
-    add("--beam-size", metavar="N", help="hypotheses kept in the search; 1: greedy")
-    add("--patience", metavar="P", help="stop at P * N finished ones; null: when none can win")
-    add("--length-penalty", metavar="A", help="0: none; the higher, the longer the translations")
-    add("--groups", metavar="N", help="of the beam, kept different from each other")
-    add("--diversity", metavar="D", help="how different")
-    add("--sample", action="store_true", help="draw translations from the model")
-    add("--mbr", action="store_true", help="of samples the one most like the others")
-    add("--samples", metavar="N", help="that --mbr compares")
-    add("--utility", metavar="chrf|bleu", help="by which it compares them")
-    add("--temperature", metavar="T", help="of samples: below 1 nearer to the likeliest")
-    add("--top-k", metavar="K", help="samples come from so many of the likeliest tokens")
-    add("--top-p", metavar="P", help="and from the fewest that have this share of probability")
-    add("--seed", metavar="N", help="of samples")
-    add("--no-repeat-ngram", metavar="N", help="let no N pieces in a row occur twice; 0: off")
-    add("--repetition-penalty", metavar="P", help="above 1: repeat pieces less often; 1: off")
-    add("--min-length", metavar="N", help="pieces a translation must have at least")
-    add("--precision", metavar="auto|fp32|bf16|int8", help="arithmetic")
+    add("--beam-size", metavar="N", help="hypotheses kept in beam search; 1: greedy search")
+    add(
+        "--patience",
+        metavar="P",
+        help="stop once P x beam size hypotheses have finished; null: when no other can win",
+    )
+    add("--length-penalty", metavar="A", help="a higher value favours longer translations; 0: none")
+    add("--groups", metavar="N", help="number of diverse beam groups")
+    add("--diversity", metavar="D", help="penalty for repeating a token of an earlier group")
+    add("--sample", action="store_true", help="draw a random sample instead of searching")
+    add(
+        "--mbr",
+        action="store_true",
+        help="pick the sample most similar to the others (minimum Bayes risk)",
+    )
+    add("--samples", metavar="N", help="number of samples for --mbr")
+    add("--utility", metavar="chrf|bleu", help="similarity measure for --mbr")
+    add("--temperature", metavar="T", help="sampling temperature; below 1 favours likely tokens")
+    add("--top-k", metavar="K", help="sample from the K most likely tokens; 0: all")
+    add(
+        "--top-p",
+        metavar="P",
+        help="sample from the smallest set of tokens with this total probability",
+    )
+    add("--seed", metavar="N", help="random seed of sampling")
+    add("--no-repeat-ngram", metavar="N", help="let no sequence of N pieces occur twice; 0: off")
+    add("--repetition-penalty", metavar="P", help="above 1, repeat pieces less often; 1: off")
+    add("--min-length", metavar="N", help="minimum length of a translation, in pieces")
+    add("--precision", metavar="auto|fp32|bf16|int8", help="arithmetic to compute in")
     add(
         "--shortlist",
         metavar="N",
@@ -127,32 +138,45 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     add(
         "--split-sentences",
         action=argparse.BooleanOptionalAction,
-        help="translate the sentences of a line one by one (default: if the lines in training were "
+        help="translate the sentences of a line one by one (default: yes if training lines were "
         "single sentences)",
     )
 
 
 def add_demands(parser: argparse.ArgumentParser) -> None:
-    """The flags of what every translation must and must not say."""
-    add = parser.add_argument_group(
-        "what it must say, and must not (letters as they are)"
-    ).add_argument
-    add("--prefix", default="", metavar="TEXT", help="it begins so; the last word may go on")
+    """Adds the flags for words that translations must or must not contain."""
+    add = parser.add_argument_group("constraints (case-sensitive)").add_argument
     add(
-        "--forbid", action="append", default=[], metavar="WORDS", help="it has not; may be repeated"
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="begin the translation with TEXT (its last word may continue)",
     )
-    add("--require", action="append", default=[], metavar="WORDS", help="it has; may be repeated")
+    add(
+        "--forbid",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="words that must not occur in the translation (repeatable)",
+    )
+    add(
+        "--require",
+        action="append",
+        default=[],
+        metavar="WORDS",
+        help="words that must occur in the translation (repeatable)",
+    )
 
 
 def check_search(arguments: argparse.Namespace) -> None:
-    """Refuses flags that the strategy would pass over."""
-    require(not (arguments.sample and arguments.mbr), "--sample and --mbr: give one of them")
+    """Raises `UserError` for flags that the search strategy would ignore."""
+    require(not (arguments.sample and arguments.mbr), "--sample and --mbr exclude each other")
     if any(word.startswith("decoding.strategy") for word in arguments.overrides):
         return
     drawn = arguments.sample or arguments.mbr
-    _refuse(arguments, BEAM if drawn else (), "belongs to beam search, without --sample, --mbr")
-    _refuse(arguments, () if drawn else SAMPLES, "belongs to --sample or --mbr")
-    _refuse(arguments, () if arguments.mbr else MBR, "belongs to --mbr")
+    _refuse(arguments, BEAM if drawn else (), "needs beam search: omit --sample and --mbr")
+    _refuse(arguments, () if drawn else SAMPLES, "needs --sample or --mbr")
+    _refuse(arguments, () if arguments.mbr else MBR, "needs --mbr")
 
 
 def _refuse(arguments: argparse.Namespace, keys: Sequence[str], rule: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands to paste into a shell, whatever the names and the sentences in them."""
+"""Commands that can be pasted into a shell, with any names and sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST_EXAMPLE = 80  # characters
-PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+-]+")  # what Hydra reads without quotes
+PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+-]+")  # values that Hydra reads without quotes
 PUNCTUATION = frozenset(" .,:;?()-")
 
 
@@ -17,7 +17,7 @@ def resume_command(run: Path | str) -> str:
     """Continues a run: `python scripts/train.py resume=runs/my-run`."""
     value = str(run)
     if not PLAIN_VALUE.fullmatch(value):
-        # Hydra's quotes, within the shell's: of backslashes before a quote each one counts.
+        # Hydra's quotes within those of the shell. Hydra unescapes backslashes before a quote.
         escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
         value = '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
     return shlex.join(["python", "scripts/train.py", f"resume={value}"])
@@ -28,7 +28,7 @@ def evaluate_command(run: Path | str) -> str:
 
 
 def translate_command(run: Path | str, example: str | None) -> str:
-    """Translates an example; without one, what is typed or piped in."""
+    """Translates an example, or standard input without one."""
     return shlex.join(["python", "scripts/translate.py", str(run), *([example] if example else [])])
 
 
@@ -37,10 +37,10 @@ def curves_command(run: Path | str) -> str:
 
 
 def pick_example(sentences: Iterable[str]) -> str | None:
-    """The first short sentence of nothing but words and plain punctuation.
+    """The first short sentence that has only words and plain punctuation, or None.
 
-    None where there is none: a corpus may hold what a shell, an option parser or a terminal reads
-    as something else, and quotes around it would be hard to read.
+    A corpus may hold characters that are special to a shell, an option parser or a terminal, and
+    escaping them would be hard to read.
     """
     return next(filter(is_harmless, sentences), None)
 
@@ -52,6 +52,6 @@ def is_harmless(sentence: str) -> bool:
 
 
 def is_word_character(letter: str) -> bool:
-    """A letter, a mark on one, a digit, or another script's punctuation."""
+    """Whether it is a letter, a combining mark, a digit or punctuation outside ASCII."""
     category = unicodedata.category(letter)
     return category[0] in "LM" or category == "Nd" or (category[0] == "P" and ord(letter) > 127)

@@ -36,8 +36,8 @@ def to_config(tree: DictConfig) -> Config:
     require(not OmegaConf.is_missing(tree, "model"), "model must have a value, such as model=rnn")
     model = OmegaConf.get_type(tree, "model") or ModelConfig
     try:
-        # An interpolation is first checked as what it stands for. What Hydra adds with +key=value
-        # is outside the schema.
+        # Interpolations are resolved first, so that their values are checked. Keys that Hydra adds
+        # with +key=value are outside the schema.
         values = cast(dict[Any, Any], OmegaConf.to_container(tree, resolve=True))
         for mistake in mistakes(values, model):
             raise UserError(mistake)
@@ -52,7 +52,7 @@ UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
-    """What is wrong with the keys of a tree, and with their values."""
+    """A message for each key of a tree that is wrong or has a wrong value."""
     known = known_keys(model)
     sections = {key.rpartition(".")[0] for key in known}
     for key, value in _items("", values):
@@ -65,7 +65,7 @@ def mistakes(values: dict[Any, Any], model: type[ModelConfig]) -> Iterator[str]:
 
 
 def flaws(key: str, value: object) -> Iterator[str]:
-    """What is wrong with a value, whatever its key."""
+    """A message if the value is wrong for any key."""
     if value == MISSING:  # omegaconf would leave the default in its place
         yield f"{key} must have a value, but is {value!r}"
     elif isinstance(value, str) and UNDECODED.search(value):
@@ -118,7 +118,7 @@ def earlier(values: dict[Any, Any]) -> DictConfig:
 def apply_override(tree: DictConfig, override: str) -> DictConfig:
     """The tree with `section.key=value`, the value in YAML."""
     key, equals, _ = override.partition("=")
-    require(bool(key and equals), f"{override!r} is not of the form section.key=value")
+    require(bool(key and equals), f"cannot read {override!r}: write key=value")
     options = [known for known in _all_keys() if known.startswith(key + ".")]
     require(
         not options,
@@ -136,13 +136,11 @@ def apply_override(tree: DictConfig, override: str) -> DictConfig:
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
     except (ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{override!r} has a value that cannot be read: put it in quotes"
-        ) from error
+        raise UserError(f"cannot read the value of {override!r}: put it in quotes") from error
 
 
 def _given(override: str) -> DictConfig:
-    """The tree of one override; a path is taken as it is."""
+    """The tree of one override. Paths are taken literally, not as YAML."""
     path = path_override(override)
     if path is None:
         return OmegaConf.from_dotlist([override])
@@ -151,8 +149,9 @@ def _given(override: str) -> DictConfig:
     return tree
 
 
-# The type a value should be: omegaconf's word and ours. It may name the type that the value is
-# as well ("Value 'abc' of type 'str' could not be converted to Integer"): the first that fits.
+# The type a value should have: omegaconf's word and ours. The first match counts, because the
+# message may also name the type of the value ("Value 'abc' of type 'str' could not be converted to
+# Integer").
 KINDS = {
     "Integer": "a whole number",
     "'int'": "a whole number",
@@ -165,7 +164,7 @@ KINDS = {
 
 
 def explain(error: BaseException) -> str:
-    """What omegaconf complains of, in one line with the full key and the nearest known one."""
+    """An error of omegaconf in one line, with the full key and the nearest known one."""
     key = str(getattr(error, "full_key", None) or "")
     text = str(getattr(error, "msg", None) or error).strip().splitlines()
     first = text[0] if text else type(error).__name__
@@ -174,7 +173,7 @@ def explain(error: BaseException) -> str:
     if key and "not Optional" in first:
         return f"{key} must have a value, but is null"
     if key and "support deletion" in first:
-        return f"{key} cannot be taken away: give it another value"
+        return f"{key} cannot be removed; set it to another value"
     if key and ("not a subclass" in first or "Cannot merge DictConfig" in first):
         return f"{key} must be a section with options of its own"
     kind = next((ours for theirs, ours in KINDS.items() if theirs in first), None)
@@ -186,10 +185,10 @@ def explain(error: BaseException) -> str:
 
 
 def unknown_key(key: str) -> str:
-    """`unknown key model.widht; did you mean 'model.width'?`, or whose option it is."""
+    """`unknown key model.widht; did you mean 'model.width'?`, or the model that has it."""
     owners = [name for name, model in MODELS.items() if key in known_keys(model)]
     if owners:
-        return f"{key} is an option of model={owners[0]}, not of the model that is selected"
+        return f"{key} is an option of model={owners[0]}, not of the selected model"
     known = _all_keys()
     last_parts = {full.rpartition(".")[2]: full for full in reversed(known)}
     near = get_close_matches(key.rpartition(".")[2], last_parts, n=1)
@@ -227,9 +226,9 @@ MOVABLE = ("data.path", "data.train", "data.validation", "data.test", "data.cach
 
 
 def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
-    """The config of a run that goes on, with what the command line changes.
+    """The config of a run to resume, with the changes of the command line.
 
-    Raises `UserError` for what cannot change: the model, the data and the tokenizer.
+    Raises `UserError` for changes of the model, the data or the tokenizer.
     """
     for override in overrides:
         key = override.lstrip("+~").split("=", 1)[0]
@@ -237,15 +236,15 @@ def resumed_config(run: Path, overrides: Sequence[str]) -> Config:
         fixed = section in ("model", "data", "evaluation", "experiment") or "." not in key
         if fixed and key not in MOVABLE:
             raise UserError(
-                f"resume={run} keeps {section} as it was: {override!r} cannot be changed; only "
-                f"training.*, decoding.* and where the corpus is ({', '.join(MOVABLE)}) can"
+                f"cannot change {override!r} when resuming {run}; only training.*, decoding.* and "
+                f"the paths {', '.join(MOVABLE)} can change"
             )
     check_files(run, run_config(run).data.source, overrides)
     return run_config(run, overrides)
 
 
 def check_files(run: Path, source: str, overrides: Sequence[str]) -> None:
-    """Raises `UserError` for files where the run reads none: they would change nothing."""
+    """Raises `UserError` for files if the run does not read files: they would have no effect."""
     for override in overrides:
         is_file = override.lstrip("+").startswith(("data.train=", "data.validation=", "data.test="))
         require(

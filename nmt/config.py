@@ -1,7 +1,8 @@
-"""The schema, the defaults and the documentation of every knob.
+"""The schema, the defaults and the documentation of every option.
 
 One dataclass per section; `compose.py` fills them from YAML and overrides. Every mistake is a
-`UserError` of one or two lines that names the key, the rule and the value.
+`UserError` of one or two lines that names the key, the rule and the value. The comments of the
+fields are the text of `train.py --help`: one beside a field, or some lines above it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from nmt.writing import TOKENIZERS
 
 # Ids of the special pieces, the same in every vocabulary.
 PAD, UNK, BOS, EOS = 0, 1, 2, 3
-CANDIDATES = 64  # of each source piece, that the lexicon of a run keeps
+CANDIDATES = 64  # translations of each source piece in the lexicon of a run
 
 
 @dataclass
 class AttentionConfig:
-    """The one attention module, wherever a model attends."""
+    """Attention, wherever the model has it."""
 
-    # additive (Bahdanau et al. 2015), dot (Luong et al. 2015) or scaled_dot (Vaswani et al. 2017)
+    # score function: additive (Bahdanau et al. 2015), dot (Luong et al. 2015) or scaled_dot
+    # (Vaswani et al. 2017)
     score: str = "scaled_dot"
-    heads: int = 4
-    dropout: float = 0.1  # on the attention weights
+    heads: int = 4  # number of attention heads
+    dropout: float = 0.1  # dropout on the attention weights
 
     def __post_init__(self) -> None:
         one_of("model.attention.score", self.score, ("additive", "dot", "scaled_dot"))
@@ -33,14 +35,15 @@ class AttentionConfig:
 
 @dataclass
 class ModelConfig:
-    """What both models share. `width` is N in the shapes: what a decoder state is wide."""
+    """The options of both models. `width` is N in the shapes: the width of a decoder state."""
 
-    name: str = "transformer"
-    width: int = 256
-    encoder_layers: int = 3
-    decoder_layers: int = 3
-    dropout: float = 0.1
-    tied_embeddings: str = "all"  # none, target (output = target embedding), all (source too)
+    name: str = "transformer"  # the architecture
+    width: int = 256  # width of the embeddings and of every layer
+    encoder_layers: int = 3  # number of encoder layers
+    decoder_layers: int = 3  # number of decoder layers
+    dropout: float = 0.1  # dropout on embeddings and layers
+    # shared weights: target (output layer = target embedding), all (source embedding too) or none
+    tied_embeddings: str = "all"
     attention: AttentionConfig = field(default_factory=AttentionConfig)
 
     def __post_init__(self) -> None:
@@ -60,12 +63,12 @@ class ModelConfig:
 
 @dataclass
 class TransformerConfig(ModelConfig):
-    """Vaswani et al. 2017."""
+    """The Transformer of Vaswani et al. 2017."""
 
-    feedforward: int = 1024
-    norm: str = "pre"  # pre (Xiong et al. 2020) or post (the paper's)
-    positions: str = "sinusoidal"  # or rotary (Su et al. 2021), in self-attention
-    activation: str = "relu"  # or gelu
+    feedforward: int = 1024  # width of the hidden layer of each feed-forward network
+    norm: str = "pre"  # layer norm before (pre) or after (post, Vaswani et al.) each sublayer
+    positions: str = "sinusoidal"  # sinusoidal, or rotary (Su et al. 2021) in self-attention
+    activation: str = "relu"  # activation of the feed-forward networks: relu or gelu
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,15 +88,15 @@ class TransformerConfig(ModelConfig):
 
 @dataclass
 class RNNConfig(ModelConfig):
-    """Bahdanau et al. 2015."""
+    """The RNN with attention of Bahdanau et al. 2015."""
 
     name: str = "rnn"
-    width: int = 512  # of the decoder's hidden state
+    width: int = 512  # width of the decoder's hidden state
     encoder_layers: int = 1
     decoder_layers: int = 1
-    embedding: int = 256
-    encoder_width: int = 256  # of each direction
-    cell: str = "gru"  # or lstm
+    embedding: int = 256  # width of the embeddings
+    encoder_width: int = 256  # width of the encoder's hidden state, in each direction
+    cell: str = "gru"  # recurrent cell: gru or lstm
     tied_embeddings: str = "target"
     attention: AttentionConfig = field(
         default_factory=lambda: AttentionConfig(score="additive", heads=1, dropout=0.0)
@@ -110,17 +113,18 @@ class RNNConfig(ModelConfig):
 
 @dataclass
 class TokenizerConfig:
-    """SentencePiece (Kudo and Richardson 2018)."""
+    """The SentencePiece tokenizer (Kudo and Richardson 2018)."""
 
-    kind: str = "unigram"  # or bpe
-    vocabulary: int = 8000  # pieces, of each side where not joint
+    kind: str = "unigram"  # algorithm: unigram or bpe
+    vocabulary: int = 8000  # vocabulary size in pieces (per language if not joint)
     joint: bool = True  # one vocabulary for both languages
-    byte_fallback: bool = True  # an unknown character becomes its bytes: nothing is unknown
-    character_coverage: float = 0.9998  # the rarest characters are left to the bytes
-    # nfc: one spelling of each accent, no character is lost; identity: the text as it is; nfkc and
-    # nmt_nfkc: also 2 for ², 1/2 for ½ and , for ，, which no translation can contain then
+    byte_fallback: bool = True  # spell unknown characters as bytes, so that nothing is unknown
+    # share of the characters in the text that the vocabulary covers; rarer ones become bytes
+    character_coverage: float = 0.9998
+    # nfc: unify the encoding of accents; identity: leave the text unchanged; nfkc and nmt_nfkc:
+    # also replace characters (² by 2, ½ by 1/2), which translations then cannot contain
     normalization: str = "nfc"
-    sample: int = 100_000  # sentence pairs it learns from, drawn evenly from the corpus
+    sample: int = 100_000  # number of sentence pairs to train the tokenizer on
 
     def __post_init__(self) -> None:
         one_of("data.tokenizer.kind", self.kind, ("unigram", "bpe"))
@@ -133,44 +137,46 @@ class TokenizerConfig:
 
 @dataclass
 class DataConfig:
-    """Where the sentence pairs come from and what is dropped.
+    """The sentence pairs to learn from, and which of them to drop.
 
-    `source` says how they are read: `demo` (embedded in the repository), `hub` (a dataset of the
-    Hugging Face hub, `hub` its name) or `files` (your own: `train`, `validation`, `test`). `path`
-    names a local copy to read in place of the hub.
+    `source` is `demo` (the corpus in the repository), `hub` (the dataset `hub` of the Hugging Face
+    hub) or `files` (your own: `train`, `validation`, `test`). `path` is a local copy to read
+    instead of downloading.
     """
 
-    name: str = "demo"
-    source: str = "demo"
-    source_language: str = "en"
-    target_language: str = "de"
-    path: str | None = None  # a local copy of the corpus: a folder
-    hub: str | None = None  # the dataset's name on the Hugging Face hub
-    hub_subset: str | None = None
-    # your own files: a.en,a.de or the prefix a of both; or one .tsv, .csv, .txt (tabs or Anki),
-    # .jsonl, .json, .parquet, .tmx or .zip; also packed as .gz, .xz, .bz2 or .zst
+    name: str = "demo"  # name of the corpus, for the names of runs
+    source: str = "demo"  # demo, hub or files (your own)
+    source_language: str = "en"  # language code of the source
+    target_language: str = "de"  # language code of the target
+    path: str | None = None  # folder with a local copy of the corpus
+    hub: str | None = None  # name of the dataset on the Hugging Face hub
+    hub_subset: str | None = None  # subset (configuration) of the dataset
+    # your own training pairs: a.en,a.de or their common prefix a; or one .tsv, .csv, .txt (tabs or
+    # Anki), .jsonl, .json, .parquet, .tmx or .zip; also compressed as .gz, .xz, .bz2 or .zst
     train: str | None = None
-    validation: str | None = None
-    test: str | None = None
-    # source and target in a table or in JSON: names or numbers such as [2,3]; null: recognised
+    validation: str | None = None  # the same for the validation set; null: held out from train
+    test: str | None = None  # the same for the test set; null: held out from train
+    # columns or JSON keys of source and target: names, or numbers such as [2,3]; null: automatic
     columns: str | None = None
-    # without validation or test: hold out this many pairs of train for each, at most a tenth of it
+    # if validation or test is missing, hold out this many pairs of train for each (at most 10%)
     hold_out: int = 1000
-    hold_out_from: str = "random"  # random: drawn from clean pairs; end: the last pairs of train
-    limit: int | None = None  # use at most this many training pairs, drawn at random
-    # another number draws other pairs for hold_out, limit and training.validation_limit
+    hold_out_from: str = "random"  # hold out random clean pairs (random) or the last of train (end)
+    limit: int | None = None  # use at most this many training pairs, drawn at random; null: all
+    # random seed for drawing pairs: hold_out, limit and training.validation_limit
     draw: int = 1
-    # words are counted by spaces, or as 8 letters where a script has none (3 for a Chinese one)
-    min_length: int = 1  # words of a side in training; shorter pairs are dropped
-    max_length: int = 200  # words of a side in training; longer pairs are dropped
-    # of the two lengths in words, relative to the corpus' typical ratio; not for short pairs
+    # drop training pairs with a side of fewer words; without spaces, 8 letters count as a word
+    # (in Chinese and Japanese, 3 characters)
+    min_length: int = 1
+    max_length: int = 200  # drop training pairs with a side of more words
+    # drop training pairs (of over 6 words) whose lengths differ by more than this factor from the
+    # typical ratio of the corpus
     max_ratio: float = 4.0
-    max_pieces: int = 250  # after tokenization; longer pairs are dropped
-    deduplicate: bool = True  # keep one of equal training pairs
+    max_pieces: int = 250  # drop training pairs with a side of more pieces
+    deduplicate: bool = True  # drop repeated training pairs
     # drop training pairs that are in validation or test, or share a side of over 6 words with them
     drop_leaks: bool = True
-    rules: int = 2  # version of the rules for dropping and drawing pairs; 1: of runs that lack it
-    cache: str = "~/.cache/nmt"  # the encoded corpora, by the hash of their contents
+    rules: int = 2  # version of the rules for dropping and drawing pairs; 1: for old runs
+    cache: str = "~/.cache/nmt"  # folder for encoded corpora
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
     def __post_init__(self) -> None:
@@ -193,42 +199,46 @@ class DataConfig:
 
 @dataclass
 class TrainingConfig:
-    """How a model is trained, and when it stops: at the first of the limits that are set."""
+    """How the model is trained. Training stops at the first limit that it reaches."""
 
-    seed: int = 1
-    device: str = "auto"  # auto, cpu, cuda, cuda:1
-    threads: int | None = None  # of the CPU; null: all cores
-    precision: str = "auto"  # fp32, bf16; auto: bf16 where the hardware multiplies it fast
-    batch_tokens: int = 4096  # padded tokens of the longer side in a batch
+    seed: int = 1  # random seed for initial weights, dropout and the order of the batches
+    device: str = "auto"  # auto, cpu, cuda or cuda:1
+    threads: int | None = None  # number of CPU threads; null: one per core
+    precision: str = "auto"  # fp32 or bf16; auto: bf16 where the hardware is fast at it
+    batch_tokens: int = 4096  # batch size in tokens of the longer side, padding included
     accumulate: int = 1  # batches per update
-    optimizer: str = "adam"  # or adamw
-    learning_rate: float = 1e-3  # the peak, at the end of the warm-up; a cosine begins before it
-    beta1: float = 0.9
-    beta2: float = 0.98
-    weight_decay: float = 0.0
-    # cosine (to zero at the nearest limit), inverse_sqrt or constant; auto: cosine if max_steps or
-    # max_minutes is set, else inverse_sqrt
+    optimizer: str = "adam"  # adam or adamw
+    learning_rate: float = 1e-3  # peak learning rate; a cosine stays slightly below it
+    beta1: float = 0.9  # decay rate of Adam's first moment
+    beta2: float = 0.98  # decay rate of Adam's second moment
+    weight_decay: float = 0.0  # weight decay; 0: none
+    # decay of the learning rate: cosine (to zero at the nearest limit), inverse_sqrt or constant;
+    # auto: cosine if max_steps or max_minutes is set, otherwise inverse_sqrt
     schedule: str = "auto"
-    warmup: float | None = None  # share of the run; null: 0.1 (at most 1,000 steps)
-    warmup_steps: int | None = None  # length of the warm-up in steps, instead of warmup
-    clip: float = 1.0  # the largest norm of the gradient; 0: no clipping
-    label_smoothing: float = 0.1
-    max_steps: int | None = None
-    max_epochs: int | None = 40
-    max_minutes: float | None = None  # of the training loop, validations included
+    # length of the warm-up as a share of the run; null: 0.1 of the run, but at most 1,000 steps
+    warmup: float | None = None
+    warmup_steps: int | None = None  # length of the warm-up in steps (instead of warmup)
+    clip: float = 1.0  # clip the norm of the gradient to this value; 0: no clipping
+    label_smoothing: float = 0.1  # probability moved to the other pieces; 0: none
+    max_steps: int | None = None  # stop after this many updates; null: no limit
+    max_epochs: int | None = 40  # stop after this many passes over the corpus; null: no limit
+    # stop after this many minutes of training, validations included; null: no limit
+    max_minutes: float | None = None
     # score on the validation set that selects the best checkpoint: chrf, bleu or nll (loss)
     metric: str = "chrf"
-    # stop after this many validations without improvement in training.metric
+    # stop after this many validations without improvement in metric; null: never
     patience: int | None = 10
-    validate_every: int | None = None  # steps; null: ten times in a run, and every 500 steps
-    log_every: int = 20  # steps
-    validation_limit: int | None = None  # sentences translated at a validation; null: all
-    keep: int = 3  # checkpoints beside the best
-    # Updates between two validations that are skipped because loss or gradient is not finite; with
-    # so many the run goes back to its last checkpoint and on with half the learning rate, once.
+    # steps between two validations; null: at most 500, and about ten validations per run
+    validate_every: int | None = None
+    log_every: int = 20  # steps between two log lines
+    # number of sentences to translate in a validation; null: all
+    validation_limit: int | None = None
+    keep: int = 3  # number of checkpoints to keep besides the best
+    # if this many updates between two validations are skipped for a non-finite loss or gradient,
+    # return once to the last checkpoint with half the learning rate
     max_skipped: int = 10
-    average: int = 5  # weights of the last so many validations, averaged at the end; 1: none
-    samples: int = 5  # fixed sentences whose translation and attention each validation shows
+    average: int = 5  # average the weights of the last N validations at the end; 1: off
+    samples: int = 5  # number of sentences whose translation and attention are logged
 
     def __post_init__(self) -> None:
         one_of("training.precision", self.precision, ("auto", "fp32", "bf16"))
@@ -255,7 +265,7 @@ class TrainingConfig:
         bounded = any((self.max_steps, self.max_epochs, self.max_minutes, self.patience))
         require(
             bounded,
-            "training must end: set one of training.max_steps, max_epochs, max_minutes, patience",
+            "training must end: set training.max_steps, max_epochs, max_minutes or patience",
         )
         timed = any((self.max_steps, self.max_epochs, self.max_minutes))
         require(
@@ -266,39 +276,45 @@ class TrainingConfig:
 
 @dataclass
 class DecodingConfig:
-    """How a trained model translates."""
+    """How the trained model translates."""
 
-    strategy: str = "beam"  # beam; sample; mbr: of samples the one most like the others
-    beam_size: int = 5  # 1: greedy
-    groups: int = 1  # of the beam, kept different from each other; 1: no such groups
-    diversity: float = 0.5  # nats that a token costs a group for each use in groups before it
-    length_penalty: float = 1.0  # alpha of Wu et al. 2016, equation 14; 0: none
-    coverage_penalty: float = 0.0  # beta of the same equation
-    # A beam ends after so many times its size of finished hypotheses (Kasai et al. 2022; 1: as in
-    # most toolkits, sooner done); null: when no open hypothesis can win any more.
+    # beam search (beam), a random sample (sample), or the sample most similar to all others (mbr,
+    # minimum Bayes risk)
+    strategy: str = "beam"
+    beam_size: int = 5  # number of hypotheses kept in beam search; 1: greedy search
+    groups: int = 1  # number of diverse beam groups; 1: ordinary beam search
+    diversity: float = 0.5  # penalty (nats) for a token each time an earlier group has chosen it
+    length_penalty: float = 1.0  # exponent alpha of Wu et al. 2016, equation 14; 0: none
+    # weight beta of the coverage penalty of Wu et al. 2016, equation 14; 0: none
+    coverage_penalty: float = 0.0
+    # stop once patience x beam_size hypotheses have finished (Kasai et al. 2022; 1 as in most
+    # toolkits, faster); null: when no unfinished hypothesis can still win
     patience: float | None = None
-    temperature: float = 1.0  # of samples: below 1 nearer to the likeliest
-    top_k: int = 0  # samples come from so many of the likeliest tokens; 0: from all
-    top_p: float = 1.0  # and from the fewest that have this share of the probability
-    samples: int = 32  # that mbr compares; more begin with the same ones
-    utility: str = "chrf"  # by which mbr compares them: chrf or bleu
-    seed: int = 1  # of samples
-    # A translation has at most max_ratio * source pieces + max_extra pieces. null: learnt from the
-    # lengths of the training pairs
+    temperature: float = 1.0  # sampling temperature; below 1 favours likely tokens
+    top_k: int = 0  # sample from the k most likely tokens; 0: all
+    # sample from the smallest set of tokens with this total probability; 1: all
+    top_p: float = 1.0
+    samples: int = 32  # number of samples for mbr; a larger number extends the same samples
+    utility: str = "chrf"  # similarity measure for mbr: chrf or bleu
+    seed: int = 1  # random seed of sampling
+    # longest translation, in pieces: max_ratio x source pieces + max_extra; null: from the lengths
+    # of the training pairs
     max_ratio: float | None = None
-    max_extra: int | None = None
-    min_length: int = 0  # pieces a translation has at least, even if that is above the limit
-    no_repeat_ngram: int = 0  # no n-gram of so many pieces occurs twice in a translation; 0: off
-    # Multiplies the log-probability of pieces that the translation already has (Keskar et al.
-    # 2019): above 1 they come less often; 1: off
+    max_extra: int | None = None  # pieces added to the longest translation (see max_ratio)
+    min_length: int = 0  # shortest translation, in pieces, even beyond the longest
+    no_repeat_ngram: int = 0  # let no n-gram of this many pieces occur twice; 0: off
+    # factor on the log-probability of pieces that occur already (Keskar et al. 2019): above 1,
+    # repeat pieces less often; 1: off
     repetition_penalty: float = 1.0
-    # Translate the sentences of a line one by one; null: if training lines held single sentences
+    # translate the sentences of a line one by one; null: if training lines were single sentences
     split_sentences: bool | None = None
-    batch_tokens: int = 16384  # padded source pieces times hypotheses, of all batches side by side
-    workers: int | None = None  # batches side by side on a CPU; null: two, where it has the threads
-    precision: str = "auto"  # fp32, bf16, int8 (CPU); auto: bf16 where it is faster, else fp32
-    # Of each source piece so many translations are weighed, beside the commonest pieces; 0: the
-    # whole vocabulary. For finished runs: validations weigh it whole, as do demands on words.
+    # memory bound: padded source pieces x hypotheses over all parallel batches
+    batch_tokens: int = 16384
+    # batches translated in parallel on a CPU; null: two if there are threads for it
+    workers: int | None = None
+    precision: str = "auto"  # fp32, bf16 or int8 (CPU); auto: bf16 if faster, otherwise fp32
+    # restrict the output vocabulary to this many translations per source piece plus the most
+    # frequent pieces; 0: off. Ignored in validation and with --prefix, --require or --forbid
     shortlist: int = 0
 
     def __post_init__(self) -> None:
@@ -331,10 +347,10 @@ class DecodingConfig:
 class EvaluationConfig:
     """How translations are compared with their references."""
 
-    # what BLEU counts: 13a or intl (words), zh, ja-mecab, ko-mecab, char (characters), none (words
-    # between spaces), flores101 or flores200 (pieces); null: by the target language
+    # tokenizer of BLEU: 13a or intl (words), zh, ja-mecab, ko-mecab, char (characters), none
+    # (split at spaces), flores101 or flores200 (pieces); null: by the target language
     tokenize: str | None = None
-    lowercase: bool = False  # ignore case
+    lowercase: bool = False  # ignore case in BLEU and chrF
 
     def __post_init__(self) -> None:
         if self.tokenize is not None:
@@ -343,13 +359,13 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """Everything a run is made from; saved in the run as config.yaml."""
+    """The config of a run; saved in the run directory as config.yaml."""
 
-    name: str | None = None  # of the run; null: from corpus, model and time
-    runs: str = "runs"  # the folder where runs are kept
-    resume: str | None = None  # a run directory to continue
-    # a run whose weights, model and tokenizer a new run starts from (fine-tuning); RUN:last or
-    # RUN:STEP for another checkpoint than its best
+    name: str | None = None  # name of the run; null: CORPUS-MODEL, numbered if taken
+    runs: str = "runs"  # folder of all run directories
+    resume: str | None = None  # run directory to continue
+    # run directory to start a new run from (fine-tuning): its weights, model and tokenizer;
+    # RUN:last or RUN:STEP for a checkpoint other than the best
     init_from: str | None = None
     model: ModelConfig = field(default_factory=TransformerConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -369,7 +385,7 @@ class Config:
 
 MODELS: dict[str, type[ModelConfig]] = {"rnn": RNNConfig, "transformer": TransformerConfig}
 
-# Values that keep the meaning of a config saved before one of these keys existed.
+# Values of keys that older saved configs lack, so that those configs keep their meaning.
 BEFORE: dict[str, object] = {
     "data.hold_out_from": "end",
     "data.rules": 1,

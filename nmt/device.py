@@ -39,8 +39,8 @@ def pick_device(name: str) -> torch.device:
     require(device.type in ("cpu", "cuda"), message)
     if device.type == "cuda":
         count = torch.cuda.device_count()
-        there = f"this machine has {count} of them" if count else "this machine has none"
-        require((device.index or 0) < count, f"device {name} is not a CUDA GPU to use: {there}")
+        number = f"only {count} CUDA GPU{'s' * (count > 1)}" if count else "no CUDA GPU"
+        require((device.index or 0) < count, f"device {name}: this machine has {number}")
     return device
 
 
@@ -49,7 +49,7 @@ def pick_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
         return "bf16" if _fast_bf16(device) else "fp32"
     if precision == "bf16" and device.type == "cpu" and not has_bf16_kernels():
-        log.warning("this CPU has no arithmetic for bf16: fp32 would be several times as fast")
+        log.warning("this CPU has no bf16 instructions; fp32 would be several times faster")
     return precision
 
 

@@ -1,4 +1,4 @@
-"""What a user did wrong, and the checks that tell it: key, rule and value in one sentence."""
+"""Mistakes of the user, and checks whose messages name the key, the rule and the value."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-LONGEST_NAME = 200  # bytes; file systems take 255, of which what is written beside needs some
+LONGEST_NAME = (
+    200  # bytes; file systems allow 255, and temporary files have longer names than the run
+)
 
 
 class UserError(Exception):
-    """A mistake of the user, told in one or two lines: what, where, what to do. No traceback."""
+    """A mistake of the user. Its message has one or two lines and is shown without a traceback: it
+    says what is wrong, where, and what to do."""
 
 
 def require(holds: bool, message: str) -> None:
@@ -29,28 +32,28 @@ def one_of(key: str, value: str, choices: Sequence[str]) -> None:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'width'?` where a known word is near, else nothing."""
+    """`; did you mean 'width'?` if a known word is similar, otherwise an empty string."""
     near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def printable(text: str) -> str:
-    """As it is, or escaped where it would break a line or move the cursor."""
+    """The text, escaped if it would break a line or move the cursor."""
     return text if text.isprintable() else ascii(text)
 
 
 def shortened(path: object) -> str:
-    """A path as a message shows it: on one line, without the middle of a very long one."""
+    """A path for a message: on one line, and without the middle part if it is very long."""
     text = printable(str(path))
     return text if len(text) <= 2 * LONGEST_NAME else f"{text[:LONGEST_NAME]}...{text[-20:]}"
 
 
 def reason(error: BaseException) -> str:
-    """What the system says: `/x/y: Permission denied`, or only the second half."""
+    """The message of the system, with the file if it names one: `/x/y: Permission denied`."""
     if not isinstance(error, OSError):
         return str(error) or type(error).__name__
-    told = error.strerror or str(error) or type(error).__name__
-    return f"{shortened(error.filename)}: {told}" if error.filename else told
+    message = error.strerror or str(error) or type(error).__name__
+    return f"{shortened(error.filename)}: {message}" if error.filename else message
 
 
 P = ParamSpec("P")
@@ -58,7 +61,7 @@ R = TypeVar("R")
 
 
 def reads_run(function: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Turns what the system refuses to a function whose first argument is a run directory into a
+    """Turns an `OSError` of a function that reads a run directory, its first argument, into a
     `UserError`."""
 
     @wraps(function)

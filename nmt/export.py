@@ -29,8 +29,8 @@ Search = Callable[[list[list[str]], int], list[list[str]]]
 def export_ctranslate2(translator: Translator, folder: Path, *, quantization: str = "") -> None:
     """Writes the model for `ctranslate2.Translator(folder)`, which reads pieces with EOS.
 
-    `quantization` is a type of CTranslate2's such as "int8"; "" keeps float32. Raises `UserError`
-    where CTranslate2 has no such model, the weights are not float32, or it is not installed.
+    `quantization` is a type of CTranslate2 such as "int8"; "" keeps float32. Raises `UserError` if
+    CTranslate2 does not support the model or is not installed, or the weights are not float32.
     """
     try:
         from ctranslate2.specs import TransformerSpec, common_spec
@@ -41,8 +41,8 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
     output = translator.model.output  # no nn.Linear where it multiplies integers
     require(
         isinstance(output, nn.Linear) and output.weight.dtype == torch.float32,
-        "an export needs the weights as they were trained: load the run with "
-        "decoding.precision=fp32; `quantization` says what CTranslate2 makes of them",
+        "an export needs float32 weights: load the run with decoding.precision=fp32; the argument "
+        "`quantization` sets the type in CTranslate2",
     )
     assert isinstance(config, TransformerConfig)
     activation = {"relu": common_spec.Activation.RELU, "gelu": common_spec.Activation.GELU}
@@ -66,7 +66,7 @@ def export_ctranslate2(translator: Translator, folder: Path, *, quantization: st
 
 
 def _check(config: Any) -> None:
-    """What CTranslate2 has no layer for."""
+    """Raises `UserError` for models that CTranslate2 does not support."""
     lacking = (
         (config.name != "transformer", f"model={config.name}"),
         (config.attention.score != "scaled_dot", f"model.attention.score={config.attention.score}"),
@@ -75,7 +75,7 @@ def _check(config: Any) -> None:
     for missing, what in lacking:
         if missing:
             raise UserError(
-                f"CTranslate2 has no {what}: only a Transformer of the paper goes there"
+                f"CTranslate2 has no {what}: only a standard Transformer can be exported"
             )
 
 

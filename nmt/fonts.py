@@ -1,4 +1,4 @@
-"""The fonts of this machine that pictures need: by the characters they have, not by their names."""
+"""Fonts for the letters in pictures, chosen by the characters that they have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC"
 _told: set[str] = set()  # the scripts that a warning has named
 
 
-WIDE, NARROW = 1.0, 0.62  # of a letter, in ems, at most: those of East Asia, and most others
+WIDE, NARROW = 1.0, 0.62  # width of East Asian letters and of most others, at most, in ems
 
 
 def width(text: str) -> float:
@@ -34,7 +34,7 @@ def letter_width(letter: str) -> float:
 
 
 def shortened(text: str, longest: float) -> str:
-    """A text at most about `longest` ems wide; the end of a longer one becomes `…`."""
+    """The text, cut to about `longest` ems with `…` at its end if it is longer."""
     total, most = 0.0, int(5 * longest)  # letters: marks have no width, however many there are
     for place, letter in enumerate(text):
         total += letter_width(letter)
@@ -44,19 +44,19 @@ def shortened(text: str, longest: float) -> str:
 
 
 class Fonts(NamedTuple):
-    """The families that show a text together, each letter by the first that has it."""
+    """Font families that together show a text. Each letter is in the first family that has it."""
 
     families: list[str]
-    letters: frozenset[str]  # those that none of them has are not in it
+    letters: frozenset[str]  # the letters that at least one of them has
 
     def show(self, text: str) -> str:
-        """The text with a box for each letter that no font has; what is invisible is left out."""
+        """The text with a box for each visible letter that no font has."""
         kept = (letter for letter in text if letter in self.letters or not is_invisible(letter))
         return "".join(letter if letter in self.letters else MISSING for letter in kept)
 
 
 def fonts_for(texts: Iterable[str]) -> Fonts:
-    """The fewest fonts for all these texts; a warning names, once each, scripts that lack one."""
+    """A few fonts for all these texts. Warns once of each script without a font."""
     letters = frozenset("".join(texts)) | {MISSING, "…"}
     families, missing = [FIRST], letters - covered(FIRST)
     visible = frozenset(letter for letter in missing if not is_invisible(letter))
@@ -68,16 +68,16 @@ def fonts_for(texts: Iterable[str]) -> Fonts:
 
 
 def is_invisible(letter: str) -> bool:
-    """Joiners, variation selectors, control characters: no box stands for one of these."""
+    """Whether it is a joiner, a variation selector or a control character, which needs no font."""
     return unicodedata.category(letter) in ("Cf", "Cc", "Cs") or "\ufe00" <= letter <= "\ufe0f"
 
 
 @lru_cache(maxsize=256)
 def families_for(letters: frozenset[str]) -> tuple[str, ...]:
-    """Fonts that together have all of the letters that any font has."""
+    """Fonts that together have all these letters, except those that no font has."""
     chosen: list[str] = []
     scripts = {script_of(letter) for letter in letters}
-    # First those that are called after the scripts: to look into all fonts takes seconds.
+    # Fonts named after the scripts come first, because reading all fonts takes seconds.
     for family in sorted(candidates(), key=lambda name: not scripts & set(name.split())):
         if not letters:
             break
@@ -92,7 +92,7 @@ def candidates() -> tuple[str, ...]:
     """All families with a regular face, the plainest first."""
     from matplotlib.font_manager import findSystemFonts, fontManager
 
-    # matplotlib keeps a list of all fonts, which lacks those that were installed since.
+    # matplotlib's saved list of fonts lacks those that were installed later.
     for file in set(findSystemFonts()) - {each.fname for each in fontManager.ttflist}:
         with suppress(OSError, RuntimeError, ValueError):
             fontManager.addfont(file)
@@ -101,13 +101,13 @@ def candidates() -> tuple[str, ...]:
         for each in fontManager.ttflist
         if each.style == "normal"
         and str(each.weight) in ("400", "normal", "regular", "book")
-        and not each.name.startswith("Last Resort")  # matplotlib's, which has a box for everything
+        and not each.name.startswith("Last Resort")  # has a box for every character
     }
     return tuple(sorted(regular - {FIRST}, key=lambda name: (plainness(name), len(name), name)))
 
 
 def plainness(name: str) -> int:
-    """Lower for fonts that are made to be read on a screen in any language."""
+    """Lower for fonts that suit labels on a screen in any language."""
     if "Noto Sans" in name:
         return 1 if "Mono" in name or "Display" in name else 0
     return 2 if "Sans" in name else 3
@@ -115,7 +115,7 @@ def plainness(name: str) -> int:
 
 @cache
 def covered(family: str) -> frozenset[str]:
-    """The characters of a font; none of one that cannot be read."""
+    """The characters of a font; none if it cannot be read."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     try:
@@ -127,13 +127,13 @@ def covered(family: str) -> frozenset[str]:
 
 
 def warn(letters: Iterable[str]) -> None:
-    """Names the scripts of letters that no font has, each once in the life of the program."""
+    """Warns of the scripts of letters that no font has, once per script and process."""
     scripts = {script_of(letter) for letter in letters} - _told
     if not scripts:
         return
     _told.update(scripts)
     log.warning(
-        "no font on this machine has the letters of %s: attention pictures show boxes instead; "
+        "no installed font has letters for %s: attention pictures show boxes instead; "
         "install one (on Debian and Ubuntu: apt install %s)",
         ", ".join(sorted(scripts)),
         " ".join(sorted(set(map(package, scripts)))),
@@ -150,5 +150,5 @@ def script_of(letter: str) -> str:
 
 
 def package(script: str) -> str:
-    """The name of a package of Debian."""
+    """The Debian package of a font for the script."""
     return {"CJK": "fonts-noto-cjk", SYMBOLS: "fonts-symbola"}.get(script, "fonts-noto-core")

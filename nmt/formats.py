@@ -16,8 +16,8 @@ from nmt.evaluation.alignment import pharaoh
 
 
 def n_best_list(translations: Sequence[Translation], first: int) -> Iterator[str]:
-    """As Moses and Marian write it, `0 ||| Ein Hund. ||| -0.7310`: the line, counted from 0, and
-    what the hypotheses are ranked by."""
+    """Lines as Moses and Marian write them, `0 ||| Ein Hund. ||| -0.7310`: the number of the line,
+    from 0, the text and the score that ranks the hypotheses."""
     for line, translation in enumerate(translations, first):
         for text, score, *_ in translation.hypotheses:
             yield f"{line} ||| {text} ||| {score:.4f}"
@@ -31,7 +31,7 @@ def translation_json(
     *,
     matrix: bool,
 ) -> str:
-    """`maps` as `Translator.align` gives them; `matrix` adds them, one for each part."""
+    """One line of JSON. `maps` come from `Translator.align`; `matrix` adds one per part."""
     row: dict[str, Any] = {
         "source": sentence,
         "hypotheses": [_hypothesis(each, tokenizer) for each in translation.hypotheses],
@@ -46,7 +46,7 @@ def translation_json(
 
 
 def score_line(scored: Scored) -> str:
-    """Log-probability, TAB, perplexity of a piece."""
+    """Log-probability, tab, perplexity per piece."""
     return f"{scored.log_prob:.4f}\t{scored.perplexity:.4f}"
 
 
@@ -71,10 +71,10 @@ def _hypothesis(candidate: Candidate, tokenizer: Tokenizer) -> dict[str, Any]:
 
 
 def _rounded(found: AttentionMap) -> list[list[float]]:
-    """(1, 1, T, S) as numbers that a person can read."""
+    """The weights (1, 1, T, S) as rounded numbers."""
     return [[round(float(weight), 4) for weight in row] for row in found.weights[0, 0]]
 
 
 def _number(value: float) -> float | None:
-    """JSON has no infinity."""
+    """The rounded value; null if it is not finite, because JSON has no infinity."""
     return round(value, 6) if math.isfinite(value) else None

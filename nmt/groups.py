@@ -1,4 +1,4 @@
-"""Hydra's config groups, such as model=rnn: the schema beneath them, and mistakes in them."""
+"""Hydra's config groups, such as model=rnn: their schema, and messages for mistakes in them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def register_schema() -> None:
 
 
 def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
-    """The config that these overrides of train.yaml in a folder of YAML groups give."""
+    """The config of train.yaml in a folder of YAML groups, with these overrides."""
     from hydra import compose, initialize_config_dir
 
     register_schema()
@@ -46,10 +46,9 @@ def compose_config(folder: Path, overrides: Sequence[str]) -> Config:
 
 
 def with_files(config: Config, overrides: Sequence[str]) -> Config:
-    """The config, with `data=files` if the overrides name files and no group of `data`.
+    """The config, with `data=files` if the overrides name files but no choice of `data`.
 
-    A file that is given decides over a corpus that the user has not named. Needs a Hydra that is
-    initialized.
+    So the files of the user take precedence over the default corpus. Hydra must be initialized.
     """
     from hydra import compose
 
@@ -62,7 +61,7 @@ def with_files(config: Config, overrides: Sequence[str]) -> Config:
 
 @contextmanager
 def composition_error() -> Iterator[None]:
-    """Turns what Hydra raises for a wrong override or group into a `UserError`."""
+    """Turns the exceptions of Hydra for a wrong override or group into a `UserError`."""
     from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 
     try:
@@ -71,12 +70,12 @@ def composition_error() -> Iterator[None]:
         raise UserError(_unknown_choice(error.missing_cfg_file, error.options)) from error
     except OverrideParseException as error:
         raise UserError(
-            f"{error.override!r} is not of the form section.key=value, or its value needs to be "
-            "quoted twice, such as \"name='a, b'\""
+            f"cannot read {error.override!r}: write key=value, and quote values with spaces or "
+            "commas twice: \"name='a, b'\""
         ) from error
     except HydraException as error:
-        if told := _ambiguous(str(error)):
-            raise UserError(told) from error
+        if message := _ambiguous(str(error)):
+            raise UserError(message) from error
         cause = error.__cause__
         raise UserError(
             explain(cause if isinstance(cause, OmegaConfBaseException) else error)
@@ -87,19 +86,19 @@ def composition_error() -> Iterator[None]:
         if not raised_in(error, ("hydra.", "omegaconf.")):
             raise
         reason = str(error).partition("\n")[0]
-        # A TypeError: of what stands in a group's list, such as model=[null].
+        # A TypeError comes from a value in a group's list, such as model=[null].
         if reason.startswith("Config group override") or isinstance(error, TypeError):
             reason = "a group such as model needs the name of one of its choices"
         raise UserError(f"the overrides cannot be read: {reason}") from error
 
 
 def _ambiguous(message: str) -> str | None:
-    """One sentence for Hydra's `Ambiguous value for argument 'k=a,b'` and its list of advice."""
+    """One sentence instead of Hydra's `Ambiguous value for argument 'k=a,b'` and its advice."""
     match = re.match(r"Ambiguous value for argument '(.*)'$", message.partition("\n")[0])
     if match is None:
         return None
     key, _, value = match[1].partition("=")
-    if "." not in key:  # a group, of which a run takes one choice
+    if "." not in key:  # a config group: a run takes one choice of it
         return f"{match[1]} names several choices: add -m to run once per choice"
     if re.fullmatch(r"-?\d+,\d+", value):
         point = f", or write {value.replace(',', '.')} if the comma is a decimal point"
@@ -112,13 +111,13 @@ def _ambiguous(message: str) -> str | None:
 
 
 def raised_in(error: Exception, packages: tuple[str, ...]) -> bool:
-    """Whether their own code raised it, rather than something that they called."""
+    """Whether code of these packages raised the error itself, not a function that it called."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return str(frames[-1].f_globals.get("__name__")).startswith(packages)
 
 
 def _unknown_choice(file: str | None, choices: Sequence[str] | None) -> str:
-    """`there is no model=rnm: ...` of the missing `model/rnm` and what is there in its place."""
+    """`there is no model=rnm: ...` for the missing file `model/rnm` and the choices there are."""
     group, _, name = str(file).rpartition("/")
     there = [choice for choice in choices or () if not choice.startswith("base_")]
     return (

@@ -1,4 +1,4 @@
-"""What `train.py --help` says: the choices of each group, and every knob with what it means."""
+"""The text of `train.py --help`: the choices of each config group, and every key with its note."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def help_text(usage: str, folder: Path, config: Config) -> str:
     return "\n".join(
         [
             usage.strip(),
-            "\nGroups of values, each with its choices:\n",
+            "\nConfig groups and their choices:\n",
             *choices,
-            "\nKeys, as they are with what is given here (--hydra-help has more flags):\n",
+            "\nAll keys, with the values that the arguments above give them "
+            "(more flags: --hydra-help):\n",
             *_section(config, ""),
         ]
     )
@@ -58,7 +59,7 @@ def _section(section: Any, indent: str) -> Iterator[str]:
 
 
 def _notes(kind: type) -> dict[str, Note]:
-    """By the names of a dataclass's fields, from its source or a base's that says more."""
+    """The notes of a dataclass by field. A field without one has the note of the base class."""
     notes: dict[str, Note] = {}
     for each in reversed(kind.__mro__[:-1]):
         above: list[str] = []

@@ -18,14 +18,14 @@ from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 
-# Of the model, what does not change the meaning of its weights.
+# Options of the model that do not change the meaning of its weights.
 CHANGEABLE = ("dropout", "attention.dropout")
-# What on the command line names a corpus; without any of it, the data are those of the other run.
+# Keys that name a corpus. If none is on the command line, the data are those of the other run.
 CORPUS = ("data", "experiment", "data.source", "data.train", "data.path", "data.hub")
 
 
 class Origin(NamedTuple):
-    """Where the weights come from."""
+    """The checkpoint that the weights come from."""
 
     run: Path
     checkpoint: str  # best, last, averaged or a step
@@ -40,9 +40,9 @@ def origin_of(init_from: str) -> Origin:
 
 
 def inherited_config(config: Config, overrides: Sequence[str]) -> Config:
-    """The config that was composed, with model, tokenizer and languages of the other run.
+    """The composed config, with the model, the tokenizer and the languages of the other run.
 
-    `overrides` is the command line. Raises `UserError` for what contradicts the other run.
+    `overrides` is the command line. Raises `UserError` if it contradicts the other run.
     """
     init_from = str(config.init_from)
     given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
@@ -57,9 +57,8 @@ def inherited_config(config: Config, overrides: Sequence[str]) -> Config:
         data = inherited_data(config.data, saved.data, given)
     else:
         data = run_config(run, under("data.", given)).data
-    found = replace(config, model=wanted.model, data=data)
     check_languages(init_from, saved.data, data)
-    return found
+    return replace(config, model=wanted.model, data=data)
 
 
 def under(section: str, given: dict[str, str]) -> list[str]:
@@ -68,17 +67,20 @@ def under(section: str, given: dict[str, str]) -> list[str]:
 
 
 def inherited_data(data: DataConfig, saved: DataConfig, given: dict[str, str]) -> DataConfig:
-    """A new corpus for the tokenizer of the other run; files are in its languages unless said."""
+    """A new corpus with the tokenizer of the other run.
+
+    The user's files are taken to be in its languages, unless the command line sets them.
+    """
     sides = ("source_language", "target_language")
     names = {side: getattr(saved, side) for side in sides}
-    said = any(f"data.{side}" in given for side in sides)
-    if data.source != "files" or said:
+    are_set = any(f"data.{side}" in given for side in sides)
+    if data.source != "files" or are_set:
         names = {}
     return replace(data, tokenizer=saved.tokenizer, **names)
 
 
 def check_start(config: Config) -> None:
-    """Raises `UserError` where the model, tokenizer or languages are not those of the other run."""
+    """Raises `UserError` if the model, tokenizer or languages are not those of the other run."""
     init_from = str(config.init_from)
     saved = run_config(origin_of(init_from).run)
     check_model(init_from, saved, config)
@@ -89,10 +91,10 @@ def check_start(config: Config) -> None:
 def check_model(init_from: str, saved: Config, config: Config, given: str = "") -> None:
     for key, old, new in differences(asdict(saved.model), asdict(config.model)):
         if key not in CHANGEABLE:
-            told = f"with {given} it would be {new!r}" if given else f"but it is {new!r}"
+            change = f"but {given} makes it {new!r}" if given else f"but it is {new!r} here"
             raise UserError(
-                f"init_from={init_from} has a model with model.{key}={old!r}, {told}: of a model "
-                f"only {' and '.join(f'model.{each}' for each in CHANGEABLE)} can change"
+                f"init_from={init_from} has a model with model.{key}={old!r}, {change}; only "
+                f"{' and '.join(f'model.{each}' for each in CHANGEABLE)} can change"
             )
 
 
@@ -100,13 +102,13 @@ def check_tokenizer(init_from: str, saved: Config, config: Config) -> None:
     both = asdict(saved.data.tokenizer), asdict(config.data.tokenizer)
     for key, old, new in differences(*both):
         raise UserError(
-            f"init_from={init_from} keeps its vocabulary, which has data.tokenizer.{key}={old!r}: "
-            f"it cannot be {new!r}"
+            f"init_from={init_from} has a vocabulary with data.tokenizer.{key}={old!r}, which "
+            f"cannot become {new!r}"
         )
 
 
 def check_languages(init_from: str, saved: DataConfig, data: DataConfig) -> None:
-    """Raises `UserError` for the other direction; warns of other languages."""
+    """Raises `UserError` for the opposite direction, and warns of other languages."""
     old, new = ((each.source_language, each.target_language) for each in (saved, data))
     require(
         old == new or old != new[::-1],
@@ -117,7 +119,7 @@ def check_languages(init_from: str, saved: DataConfig, data: DataConfig) -> None
     if old != new:
         log.warning(
             "init_from=%s translates %s into %s, but the new data are %s into %s: its vocabulary "
-            "was not made for them",
+            "was learnt from other languages",
             *(init_from, *old, *new),
         )
 

@@ -35,12 +35,12 @@ def _quoted(argument: str, sweeps: bool) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    """Backslashes count only in front of a quote: there they are doubled."""
+    """Doubles backslashes in front of a quote. Hydra takes others literally."""
     return match[1] * 2 + ("\\'" if match[2] else "")
 
 
 def names_runs(key: str, value: str) -> bool:
-    """Whether -m makes a run of each part: two aligned text files are one corpus."""
+    """Whether -m starts a run for each part of the value. Two aligned text files are one corpus."""
     parts = value.split(",")
     if key not in ("data.train", "data.validation", "data.test"):
         return len(parts) > 1 and key != "data.columns"
@@ -48,7 +48,7 @@ def names_runs(key: str, value: str) -> bool:
 
 
 def path_override(override: str) -> tuple[str, str] | None:
-    """The key and the value, without quotes, of an override of one of these keys; else None."""
+    """The key and the unquoted value of an override of one of these keys, otherwise None."""
     match = KEY.fullmatch(override)
     if match is None or match[3] in ("", "null", "???"):
         return None

@@ -1,4 +1,4 @@
-"""Saved configs as YAML: plain sections and values, whoever wrote the file."""
+"""Saved configs in YAML. Only plain sections and values are read, whoever wrote the file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import yaml
 from nmt.errors import UserError, printable, require
 
 LONGEST = 1 << 16  # bytes; what this program writes has about 1.3 KB
-DEEPEST = 10  # sections in each other
+DEEPEST = 10  # nested sections
 
 
 def read_sections(path: Path) -> dict[Any, Any]:
-    """The sections of a saved config, as yet unchecked."""
+    """The sections of a saved config. Their keys and values are not checked here."""
     strange = f"{path} is not a config this program wrote"
     try:
         with path.open("rb") as file:
@@ -34,9 +34,9 @@ def read_sections(path: Path) -> dict[Any, Any]:
 
 
 def check_plain(text: str, strange: str) -> None:
-    """Raises `UserError`, which begins with `strange`, for YAML that is more than plain values.
+    """Raises `UserError`, beginning with `strange`, for YAML that is more than plain values.
 
-    Looked for after the parser has undone the escapes: "\\x24{" is a ${.
+    It checks the text after the parser has resolved escapes, because "\\x24{" is a ${.
     """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
@@ -46,18 +46,18 @@ def check_plain(text: str, strange: str) -> None:
         # Aliases of aliases make a small file a huge tree; tags make objects.
         named = getattr(event, "anchor", None) or getattr(event, "tag", None)
         require(named is None, f"{strange}: it has an anchor, an alias or a tag, {named!r}")
-        # A saved config has its values; `${oc.env:...}` would read them from whoever loads it.
+        # A saved config holds values. `${oc.env:...}` would read variables of whoever loads it.
         value = getattr(event, "value", "")
         require("${" not in value, f"{strange}: it has an interpolation, ${{...}}")
 
 
 def check_unique(node: yaml.Node | None, path: Path, section: str = "") -> None:
-    """Raises `UserError` for a key that a section has twice: the parser would take the last."""
+    """Raises `UserError` for a repeated key in a section: the parser would take the last one."""
     if not isinstance(node, yaml.MappingNode):
         return
     seen = set()
     for key, value in node.value:
         name, place = f"{section}{key.value}", f"{path} line {key.start_mark.line + 1}"
-        require(name not in seen, f"{place}: {printable(name)} is there twice; keep one of them")
+        require(name not in seen, f"{place}: {printable(name)} occurs twice; keep one of them")
         seen.add(name)
         check_unique(value, path, f"{name}.")

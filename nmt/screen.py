@@ -1,8 +1,8 @@
-"""What a program shows while it works: log lines, and below them one live bar.
+"""The display of a working program: log lines, and below them one live progress bar.
 
-Both go through one console on standard error, as two would overwrite each other's lines. Nothing
-is shown until an entry point calls `start_logging`; where standard error is no terminal, the bar
-becomes a log line every `LINE_EVERY` seconds.
+Both use one console on standard error, because two would overwrite each other's lines. Nothing is
+shown before an entry point calls `start_logging`. If standard error is not a terminal, a log line
+every `LINE_EVERY` seconds replaces the bar.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PLAIN = "%(asctime)s %(loud)s%(message)s"
 
 
 class Activity:
-    """Something that takes its time: a bar on a terminal, a line now and then elsewhere."""
+    """A task that takes a while: a bar on a terminal, otherwise a log line now and then."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Activity:
         self._next_line = self._began + quiet
 
     def advance(self, count: int = 1) -> None:
-        """Counts what has been done since the last call."""
+        """Adds the work done since the last call."""
         self.done += count
         counted = f"{self.done:,.0f}"
         if self.total is None:
@@ -58,7 +58,7 @@ class Activity:
         self._show(f"{counted}/{self.total:,.0f}", f"{clock(left)} left" if left >= 1 else "")
 
     def move(self, share: float, description: str, left: float | None) -> None:
-        """Moves to a share of the whole; `left` in seconds, None while nobody can tell."""
+        """Moves to a share of the whole; `left` is in seconds; None: unknown."""
         self.done, self.total, self.description = share, 1.0, description
         self._show(f"{share:4.0%}", "" if left is None else f"{clock(left)} left")
 
@@ -77,7 +77,7 @@ class Activity:
 
 
 class Screen:
-    """Standard error, with at most one live bar: that of the activity that began last."""
+    """Standard error with at most one live bar, that of the innermost activity."""
 
     def __init__(self) -> None:
         live = sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
@@ -93,7 +93,7 @@ class Screen:
         self._open.append(task)
         if len(self._open) == 1:
             self.bar.start()
-            self.bar.console.show_cursor(True)  # or a program that is killed would leave none
+            self.bar.console.show_cursor(True)  # a program that is killed must not leave it hidden
         return task
 
     def draw(self, activity: Activity, task: TaskID | None, figures: str, left: str) -> None:
@@ -123,7 +123,7 @@ def activity(
     shown: bool = True,
     quiet: float = LINE_EVERY,
 ) -> Iterator[Activity]:
-    """Shows progress until the `with` ends; an activity within it hides it meanwhile."""
+    """Shows progress within the `with` block. A nested activity hides the outer one."""
     current = Activity(_screen if shown else None, description, total, quiet)
     try:
         yield current
@@ -132,9 +132,9 @@ def activity(
 
 
 def start_logging(level: int = logging.INFO, plain: str = PLAIN) -> None:
-    """Shows what the program logs, from `level` on, and its activities on standard error.
+    """Shows log records from `level` on, and activities, on standard error.
 
-    `plain` is the format of the lines where standard error is no terminal.
+    `plain` is the format of log lines if standard error is not a terminal.
     """
     global _screen
     if _screen is not None:
@@ -160,15 +160,15 @@ def start_logging(level: int = logging.INFO, plain: str = PLAIN) -> None:
 
 
 def mark_loud(record: logging.LogRecord) -> bool:
-    """Gives a record the word that a warning begins with."""
+    """Sets the prefix of warnings and errors, such as `warning: `, in a log record."""
     record.loud = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
     return True
 
 
 def print_table(table: Table, *lines: str) -> None:
-    """A table on standard output, and below it lines that are never broken, such as commands.
+    """Prints a table on standard output, and below it lines that are never wrapped.
 
-    What the terminal cannot show becomes an escape such as \\u4e2d.
+    Characters that the terminal cannot show become escapes such as \\u4e2d.
     """
     escape_unprintable()
     with writing_output():
@@ -180,14 +180,14 @@ def print_table(table: Table, *lines: str) -> None:
 
 
 def escape_unprintable() -> None:
-    """Lets standard output write an escape where its encoding lacks a character."""
+    """Lets standard output write escapes for characters that its encoding lacks."""
     if getattr(sys.stdout, "errors", None) in ("strict", "surrogateescape"):
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 @contextmanager
 def writing_output(place: str = "standard output") -> Iterator[None]:
-    """Says what could not be written; a reader that went away is left to the caller."""
+    """Turns an `OSError` into a `UserError`, except for a broken pipe, which the caller handles."""
     try:
         yield
     except BrokenPipeError:
@@ -197,12 +197,12 @@ def writing_output(place: str = "standard output") -> Iterator[None]:
 
 
 def console_on(stream: Any) -> Console:
-    """The console of a stream; 140 columns wide where it is no terminal."""
+    """A rich console for a stream; 140 columns wide if that is not a terminal."""
     from rich.console import Console
 
     class Plain(Console):
         def on_broken_pipe(self) -> None:
-            """Instead of ending the program with status 1."""
+            """Rich would end the program with status 1 instead."""
             raise BrokenPipeError
 
     terminal = stream.isatty()
@@ -229,7 +229,7 @@ def make_bar(console: Console) -> Progress:
         console=console,
         transient=True,
         refresh_per_second=5,
-        redirect_stdout=False,  # what is printed there may go to a file
+        redirect_stdout=False,  # standard output may be a file
     )
 
 

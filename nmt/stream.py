@@ -1,4 +1,4 @@
-"""Lines of files, pipes and people, in bounded memory, and a file that appears when it is whole."""
+"""Lines from files, pipes and terminals in bounded memory; output that appears when complete."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nmt.errors import UserError, require
 
 log = logging.getLogger(__name__)
 
-WINDOW = 1 << 18  # bytes taken together where so many are there: some thousand lines
-LONGEST = 1 << 24  # bytes of a line; what is longer is no text
+WINDOW = 1 << 18  # bytes read together if available: some thousand lines
+LONGEST = 1 << 24  # bytes of a line; a longer one is not text
 PROMPT = "> "
 
 
@@ -33,7 +33,7 @@ def count_lines(path: Path) -> int | None:
 
 
 def windows(stream: FileIO) -> Iterator[list[bytes]]:
-    r"""Lines without their \n, which alone ends a line, as many at a time as are there."""
+    r"""Lines, as many at a time as are ready. Only \n ends a line, and it is removed."""
     rest, number = b"", 0
     while chunk := read_window(stream):
         *lines, rest = (rest + chunk).split(b"\n")
@@ -42,14 +42,14 @@ def windows(stream: FileIO) -> Iterator[list[bytes]]:
             yield lines
         require(
             len(rest) <= LONGEST,
-            f"line {number + 1} is longer than {LONGEST >> 20} MB: that is no text to translate",
+            f"line {number + 1} is longer than {LONGEST >> 20} MB",
         )
     if rest:
         yield [rest]
 
 
 def read_window(stream: FileIO) -> bytes:
-    """Waits for bytes and takes what is there then, up to about `WINDOW`; none at the end."""
+    """Waits for bytes and reads those that are ready, up to about `WINDOW`; empty at the end."""
     chunk = window = stream.read(WINDOW) or b""
     while chunk and len(window) < WINDOW and select([stream], [], [], 0)[0]:
         chunk = stream.read(WINDOW - len(window)) or b""
@@ -61,14 +61,14 @@ def typed() -> Iterator[list[bytes]]:
     """The lines of a person at a terminal, one at a time, until Ctrl-D."""
     with suppress(ImportError):
         import readline  # noqa: F401  (arrow keys in `input`)
-    # As bytes like those of files: the one who decodes them says what is wrong with them.
+    # Bytes that are not UTF-8 are passed on, so that `decoded` can report them.
     sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
-    prompt = PROMPT if sys.stdout.isatty() else ""  # else it would be among the translations
+    prompt = PROMPT if sys.stdout.isatty() else ""  # otherwise it would be among the translations
     while True:
         try:
             line = input(prompt)
         except EOFError:
-            print(file=sys.stderr)  # the next prompt of the shell stands on a line of its own
+            print(file=sys.stderr)  # puts the next prompt of the shell on its own line
             return
         yield [line.encode(sys.stdin.encoding, "surrogateescape")]
 
@@ -76,8 +76,8 @@ def typed() -> Iterator[list[bytes]]:
 def decoded(raw: Iterable[list[bytes]], place: str, errors: str) -> Iterator[list[str]]:
     """The text of windows of bytes.
 
-    Where `errors` is strict, bytes that are not UTF-8 raise `UserError` with `place` and the number
-    of the line, once the lines before are out.
+    If `errors` is strict, bytes that are not UTF-8 raise a `UserError` that names `place` and the
+    line, after the lines before it.
     """
     number = 0
     for lines in raw:
@@ -90,14 +90,14 @@ def decoded(raw: Iterable[list[bytes]], place: str, errors: str) -> Iterator[lis
                 yield texts
                 raise UserError(
                     f"{place} {number} is not UTF-8 (byte 0x{line[error.start]:02x} at position "
-                    f"{error.start + 1}): convert it, or translate all the same by --errors replace"
+                    f"{error.start + 1}): convert it to UTF-8, or pass --errors replace"
                 ) from error
         yield texts
 
 
 @contextmanager
 def output_to(path: Path | None, option: str = "--output") -> Iterator[BinaryIO]:
-    """Standard output, or a file that gets its name when all of it is written."""
+    """Standard output, or a file that gets its final name when it is complete."""
     if path is None:
         yield sys.stdout.buffer
         return
@@ -120,8 +120,8 @@ def output_to(path: Path | None, option: str = "--output") -> Iterator[BinaryIO]
 
 
 def keep_or_drop(part: Path) -> None:
-    """What becomes of the beginning of an output that did not come to its end."""
+    """Keeps the beginning of an interrupted output, but removes an empty file."""
     if part.stat().st_size:
-        log.warning("what was translated until then is in %s", part)
+        log.warning("the translations so far are in %s", part)
     else:
         part.unlink()

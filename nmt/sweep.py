@@ -1,5 +1,4 @@
-"""The runs of one command with `-m`: which they are, and what is wrong with them, before the first
-of them starts."""
+"""The runs of a command with `-m`: they are composed and checked before the first one starts."""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ MULTIRUN = {"-m", "--multirun"}
 
 class Job(NamedTuple):
     number: int  # from 1
-    total: int  # of all jobs; 0 where it isn't known
-    overrides: tuple[str, ...]  # those that differ between the jobs
+    total: int  # the number of jobs; 0: not known
+    overrides: tuple[str, ...]  # the overrides that differ between the jobs
 
     def __str__(self) -> str:
         """`run 2 of 4: model=rnn_tiny model.attention.score=dot`"""
@@ -28,9 +27,9 @@ class Job(NamedTuple):
 
 
 def plan_sweep(folder: Path, arguments: Sequence[str]) -> list[Job]:
-    """The jobs of a command line with `-m`, every one of them composed and checked.
+    """The jobs of a command line with `-m`, each of them composed and checked.
 
-    Empty without `-m`, and where other flags of Hydra change what it sweeps over. Raises
+    Empty without `-m`, and with other flags of Hydra, which may change the sweep. Raises a
     `UserError` that names the first job that cannot be trained.
     """
     flags = {argument for argument in arguments if argument.startswith("-")}
@@ -75,14 +74,14 @@ def differing(overrides: Sequence[str], lists: Sequence[Sequence[str]]) -> tuple
 
 
 def check_name(config: Config, job: Job, names: dict[Path, Job]) -> None:
-    """Raises `UserError` where another job, or an older run, has the name of this one."""
+    """Raises `UserError` if another job, or an older run, has the same name."""
     if config.name is None or config.resume is not None:
         return
     run = Path(config.runs, config.name)
     if run in names:
         raise UserError(
-            f"run {names[run].number} is called {config.name} too; leave name= out, or give each "
-            "run a name of its own"
+            f"run {names[run].number} has the same name={config.name}; omit name=, or "
+            "give each run a different one"
         )
     if exists(run):
         raise UserError(f"the run directory {run} exists already; choose another name=...")

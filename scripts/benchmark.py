@@ -1,4 +1,4 @@
-"""How fast a config trains here and a run translates, and how close that comes to others.
+"""Measure training speed, and translation speed alone or against another engine.
 
 python scripts/benchmark.py train
 python scripts/benchmark.py train experiment=benchmark_transformer data.path=FOLDER
@@ -84,7 +84,7 @@ def decode(arguments: argparse.Namespace) -> None:
 
 
 def read_test(arguments: argparse.Namespace, config: Config) -> tuple[list[str], list[str] | None]:
-    """The sentences to translate, and their references where these are known."""
+    """The sentences to translate, and their references if there are any."""
     if arguments.input:
         from nmt.data.readers import read_lines
 
@@ -100,25 +100,65 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     kinds = parser.add_subparsers(required=True, metavar="train|decode")
-    training = kinds.add_parser("train", help="the speed of training")
+    training = kinds.add_parser("train", help="measure training speed")
     training.set_defaults(measure=train)
     add = training.add_argument
-    add("overrides", nargs="*", metavar="KEY=VALUE", help="as for train.py")
-    add("--steps", type=int, default=20, metavar="N", help="to time, after five to warm up (20)")
-    add("--json", action="store_true", help="one JSON object on standard output")
-    decoding = kinds.add_parser("decode", help="the speed of translating")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="config keys, as for train.py")
+    add(
+        "--steps",
+        type=int,
+        default=20,
+        metavar="N",
+        help="steps to time after five warm-up steps (default: 20)",
+    )
+    add("--json", action="store_true", help="print one JSON object")
+    decoding = kinds.add_parser("decode", help="measure translation speed")
     decoding.set_defaults(measure=decode)
     add = decoding.add_argument
-    add("run", type=Path, metavar="RUN", help="the run directory")
-    add("--input", type=Path, metavar="FILE", help="sentences, one a line (the run's test set)")
-    add("--beam-size", type=int, default=5, metavar="N", help="beside greedy search (5)")
-    add("--precision", default="int8", metavar="fp32|bf16|int8|auto", help="of ours (int8)")
-    add("--against", metavar="ctranslate2", help="an engine to run the same weights in turn")
-    add("--quantization", default="int8", metavar="TYPE", help="of the other engine (int8)")
-    add("--threads", type=int, default=os.cpu_count(), metavar="N", help="of each engine (all)")
-    add("--rounds", type=int, default=2, metavar="N", help="processes of each engine (2)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    add("--json", action="store_true", help="one JSON object on standard output")
+    add("run", type=Path, metavar="RUN", help="run directory")
+    add(
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="sentences to translate, one per line (default: the run's test set)",
+    )
+    add(
+        "--beam-size",
+        type=int,
+        default=5,
+        metavar="N",
+        help="beam size to measure besides greedy search (default: 5)",
+    )
+    add(
+        "--precision",
+        default="int8",
+        metavar="fp32|bf16|int8|auto",
+        help="precision of nmt (default: int8)",
+    )
+    add("--against", metavar="ctranslate2", help="another engine to run the same weights with")
+    add(
+        "--quantization",
+        default="int8",
+        metavar="TYPE",
+        help="quantization of the other engine (default: int8)",
+    )
+    add(
+        "--threads",
+        type=int,
+        default=os.cpu_count(),
+        metavar="N",
+        help="CPU threads per engine (default: all)",
+    )
+    add("--rounds", type=int, default=2, metavar="N", help="processes per engine (default: 2)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key (repeatable)",
+    )
+    add("--json", action="store_true", help="print one JSON object")
     return parser.parse_args()
 
 
@@ -127,10 +167,10 @@ def show(speed: TrainingSpeed) -> None:
 
     table = Table(show_header=False)
     source, target = speed.source_tokens_per_second, speed.target_tokens_per_second
-    table.add_row("tokens a second", f"{source:,.0f} source, {target:,.0f} target")
+    table.add_row("tokens per second", f"{source:,.0f} source, {target:,.0f} target")
     table.add_row("step", f"{1000 * speed.step_seconds:,.0f} ms, median of {speed.steps}")
     table.add_row(
-        "of a step", ", ".join(f"{name} {part:.0%}" for name, part in speed.breakdown.items())
+        "time per phase", ", ".join(f"{name} {part:.0%}" for name, part in speed.breakdown.items())
     )
     table.add_row("padding", f"{speed.padding:.1%}")
     table.add_row("peak memory", f"{speed.peak_memory_mb:,.0f} MB")
@@ -138,11 +178,12 @@ def show(speed: TrainingSpeed) -> None:
     table.add_row("first step", f"{speed.first_step_seconds:.1f} s after the start")
     table.add_row(
         "matrix products",
-        f"{speed.flop_per_second / 1e9:,.0f} GFLOP/s, {speed.flop_utilisation:.0%} of the "
-        f"{speed.machine_flop_per_second / 1e9:,.0f} of a large one",
+        f"{speed.flop_per_second / 1e9:,.0f} GFLOP/s, {speed.flop_utilisation:.0%} of one large "
+        f"matrix product ({speed.machine_flop_per_second / 1e9:,.0f})",
     )
     table.add_row("model", f"{speed.parameters:,} parameters, {speed.precision}")
-    table.add_row("device", f"{speed.device}, {speed.threads} CPU threads")
+    threads = "1 CPU thread" if speed.threads == 1 else f"{speed.threads} CPU threads"
+    table.add_row("device", f"{speed.device}, {threads}")
     print_table(table)
 
 
@@ -165,8 +206,8 @@ def show_translation(
         rows["shortlist"] = [str(shortlist) if each.engine == "nmt" else "none" for each in speeds]
     for name, cells in rows.items():
         table.add_row(name, *cells)
-    told = "beam {}: {:.2f} times as fast as the other engine"
-    print_table(table, *(told.format(*each) for each in ratio.items()))
+    caption = "beam {}: {:.2f} times as fast as the other engine"
+    print_table(table, *(caption.format(*item) for item in ratio.items()))
 
 
 if __name__ == "__main__":

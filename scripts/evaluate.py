@@ -44,13 +44,13 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("run", nargs="?", type=Path, metavar="RUN", help="the run directory")
+    add("run", nargs="?", type=Path, metavar="RUN", help="run directory")
     add(
         "--split",
         choices=("test", "validation", "train"),
         help="part of the run's corpus (default: test)",
     )
-    add("--source", type=Path, metavar="FILE", help="translate this file instead, line by line")
+    add("--source", type=Path, metavar="FILE", help="translate this file instead of the corpus")
     add(
         "--reference",
         type=Path,
@@ -60,22 +60,32 @@ def parse() -> argparse.Namespace:
         dest="references",
         help="reference translations, one per line (repeatable, for several sets of references)",
     )
-    add("--hypotheses", type=Path, metavar="FILE", help="score this file; no RUN is needed")
+    add(
+        "--hypotheses",
+        type=Path,
+        metavar="FILE",
+        help="score the translations in this file, without a RUN",
+    )
     add("--output", type=Path, metavar="FILE", help="write the translations to this file")
     add(
         "--tokenize",
         metavar="NAME",
-        help="what BLEU counts: 13a, intl, zh, ja-mecab, ko-mecab, char, none, flores200 (default: "
-        "what suits the target language, or the script of the reference)",
+        help="tokenizer of BLEU: 13a, intl, zh, ja-mecab, ko-mecab, char, none, flores200 "
+        "(default: by the target language, or by the script of the reference)",
     )
     add("--lowercase", action="store_true", help="ignore case in BLEU and chrF")
     add(
         "--checkpoint",
         default="best",
         metavar="best|last|averaged|STEP",
-        help="which weights (default: best)",
+        help="which weights to use (default: best)",
     )
-    add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1", help="where to run")
+    add(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda|cuda:1",
+        help="where to run (default: auto)",
+    )
     add(
         "--set",
         action="append",
@@ -90,26 +100,26 @@ def parse() -> argparse.Namespace:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """What can be known to be wrong before anything is loaded."""
+    """Raises `UserError` for wrong arguments, before anything is loaded."""
     if arguments.hypotheses:
         require(
             bool(arguments.references) and arguments.run is None and not arguments.source,
             "--hypotheses needs --reference, and no RUN or --source",
         )
         return
-    require(arguments.run is not None, "say which run directory to evaluate, such as runs/my-run")
+    require(arguments.run is not None, "name the run directory to evaluate, such as runs/my-run")
     require(
         (arguments.source is None) == (not arguments.references),
-        "--source FILE and --reference FILE belong together",
+        "--source and --reference need each other: give both files",
     )
     require(
         arguments.source is None or arguments.split is None,
-        "--split names a part of the run's corpus and --source a file of your own: give one",
+        "--split and --source exclude each other: a part of the run's corpus, or your own file",
     )
     check_search(arguments)
     output = arguments.output
     if output is not None and not output.parent.is_dir():
-        raise UserError(f"--output {output} cannot be written: there is no folder {output.parent}")
+        raise UserError(f"--output {output} cannot be written: no such folder: {output.parent}")
 
 
 def score_file(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -184,8 +194,8 @@ def score_overrides(arguments: argparse.Namespace) -> list[str]:
 
 
 def alignment_errors(run: Run, heads: list[HeadAlignment], split: str | None) -> dict[str, Any]:
-    """The error rate of the head that the run has selected; without one, of the best on the split
-    itself."""
+    """The alignment error rate of the head that the run has selected, or else of the head that is
+    best on the split itself."""
     from nmt.evaluation.alignment import load_aligner, same_head, select_head
 
     selected = load_aligner(run.path, run.config.model)
@@ -214,7 +224,7 @@ def read_references(
 
 
 def read_columns(lines: Path, references: list[Path]) -> list[list[str]]:
-    """The lines of a file and those of each reference, which must be as many."""
+    """The lines of a file and those of each reference, which must have as many lines."""
     from nmt.data.readers import on_one_line, read_aligned
 
     pairs = [list(on_one_line(read_aligned(lines, reference))) for reference in references]
@@ -243,7 +253,7 @@ def show(result: dict[str, Any]) -> None:
 
 
 def head_table(heads: list[dict[str, Any]], best: dict[str, Any], how: str) -> Table:
-    """The alignment error rates, a row for each head and a column for each reading."""
+    """The alignment error rates, with a row per head and a column per reading."""
     from rich.table import Table
 
     readings = list(dict.fromkeys(head["reading"] for head in heads))

@@ -1,11 +1,11 @@
-"""Trains a model. Every key of nmt/config.py can be set on the command line:
+"""Train a model. Every key below can be set on the command line:
 
 python scripts/train.py model=rnn data=multi30k training.max_minutes=20
 python scripts/train.py -m model=rnn,transformer model.attention.score=additive,scaled_dot
 python scripts/train.py resume=runs/my-run training.max_epochs=80
 python scripts/train.py init_from=runs/my-run data.train=new.tsv training.learning_rate=3e-4
 
-SIGTERM or Ctrl-C saves the run first and ends it with 143 or 130; a second one ends it at once.
+Ctrl-C or SIGTERM saves the run and exits with status 130 or 143; a second one exits immediately.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 
 failures: list[Job] = []
-planned: list[Job] = []  # of a sweep
+planned: list[Job] = []  # the jobs of a sweep
 
 
 def run(tree: DictConfig) -> None:
-    """One run; a sweep goes on after one that failed, unless somebody stops it."""
-    start_logging()  # a launcher may have made a process for this run
+    """Trains one run. A sweep continues after a run that failed, but not after Ctrl-C."""
+    start_logging()  # a launcher may have started a new process for this run
     job = this_job()
-    # Guarded here already: Hydra has a word of its own to say of an exception that passes it.
+    # Guarded here as well, because Hydra adds its own message to an exception that reaches it.
     status = guarded(lambda: start(tree) if job is None else start_named(tree, job))
     if status == MISTAKE and job is not None:
         failures.append(job)
@@ -49,7 +49,7 @@ def run(tree: DictConfig) -> None:
 
 
 def this_job() -> Job | None:
-    """Which run of a sweep this is."""
+    """Which job of a sweep this run is; None without a sweep."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
@@ -69,7 +69,7 @@ def start_named(tree: DictConfig, job: Job) -> None:
     except UserError as error:
         raise UserError(f"{job}: {error}") from error
     except Exception:
-        log.error("%s failed", job)  # Hydra shows why when all runs have ended
+        log.error("%s failed", job)  # Hydra shows the reason after the last run
         raise
 
 
@@ -88,7 +88,7 @@ def start(tree: DictConfig) -> None:
         require(not OmegaConf.is_missing(tree, key), f"{key} must name a run directory")
     require(
         tree.resume is None or tree.init_from is None,
-        f"resume={tree.resume} continues a run, init_from={tree.init_from} starts a new one: "
+        f"resume={tree.resume} continues a run, but init_from={tree.init_from} starts a new one: "
         "give one of them",
     )
     if tree.init_from is not None:
@@ -109,29 +109,29 @@ def start(tree: DictConfig) -> None:
     summary = train(config)
     with saved_anyway("the table of results", redo=evaluate_command(summary.run)):
         print_summary(summary)
-    silence_output()  # if that failed, so that the end of the program doesn't
+    silence_output()  # otherwise, the end of the program would fail as the table did
 
 
 def show_help() -> None:
-    """Hydra's own takes seconds, and has not what the keys mean."""
+    """Prints the help. Hydra's own takes seconds and does not explain the keys."""
     from nmt.groups import compose_config
     from nmt.help import help_text
 
     given = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     if {"-m", "--multirun"} & set(sys.argv):
-        given = []  # lists of values for many runs are no config of one
+        given = []  # lists of values for several runs are not one config
     print(help_text(str(__doc__), CONFIGS, compose_config(CONFIGS, given)))
 
 
 def main() -> int:
-    import hydra  # not before the program has perhaps started again
+    import hydra  # only here: start_with_mimalloc may restart the program first
 
     from nmt.groups import composition_error, register_schema
     from nmt.overrides import quoted_paths
     from nmt.sweep import plan_sweep
 
     sys.argv[1:] = quoted_paths(sys.argv[1:])
-    # Hydra then lets exceptions through, and they are told in one line.
+    # With this, Hydra lets exceptions through, and `guarded` prints them in one line.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     start_logging()
     planned.extend(plan_sweep(CONFIGS, sys.argv[1:]))

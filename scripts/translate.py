@@ -1,4 +1,4 @@
-"""Translates sentences, one line out for each line in.
+"""Translate sentences: one line of output per line of input.
 
 python scripts/translate.py runs/my-run "A dog runs." "It rains."
 echo "A dog runs." | python scripts/translate.py runs/my-run
@@ -42,21 +42,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_PICTURES = 50  # that --attention draws
-MOST_PARTS = 20  # in a picture
-SCORED = 1000  # pairs that --score reads at once
+MOST_PICTURES = 50  # drawn by --attention
+MOST_PARTS = 20  # drawn in one picture
+SCORED = 1000  # pairs read at once by --score
 
 
 class Source(NamedTuple):
     """Where the sentences come from."""
 
-    windows: Iterator[list[str]]  # lines, as many at a time as are there
-    lines: int | None  # all of them, where that is known
+    windows: Iterator[list[str]]  # lines, as many at a time as are ready
+    lines: int | None  # total number of lines; None: not known
 
 
 class Drawn(NamedTuple):
     line: int
-    parts: list[tuple[str, str]]  # what was translated at once, with its translation
+    parts: list[tuple[str, str]]  # the parts of the line and their translations
 
 
 def main() -> None:
@@ -83,13 +83,39 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("run", type=Path, metavar="RUN", help="the run directory")
-    add("sentences", nargs="*", metavar="SENTENCE", help="else a file or standard input is read")
-    add("--ensemble", metavar="RUN,RUN", help="runs of the same tokenizer that predict with it")
-    add("--checkpoint", default="best", metavar="best|last|averaged|STEP")
-    add("--device", default="auto", metavar="auto|cpu|cuda|cuda:1")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    add_files(parser.add_argument_group("what is read and written"))
+    add("run", type=Path, metavar="RUN", help="run directory")
+    add(
+        "sentences",
+        nargs="*",
+        metavar="SENTENCE",
+        help="sentences to translate (default: --input or standard input)",
+    )
+    add(
+        "--ensemble",
+        metavar="RUN,RUN",
+        help="more runs, with the same tokenizer, to ensemble with RUN",
+    )
+    add(
+        "--checkpoint",
+        default="best",
+        metavar="best|last|averaged|STEP",
+        help="which weights to use (default: best)",
+    )
+    add(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda|cuda:1",
+        help="where to run (default: auto)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key (repeatable)",
+    )
+    add_files(parser.add_argument_group("input and output"))
     add_search(parser)
     add_demands(parser)
     return parser.parse_intermixed_args()
@@ -97,24 +123,43 @@ def parse() -> argparse.Namespace:
 
 def add_files(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--input", type=Path, metavar="FILE", help="UTF-8 text, one sentence a line")
-    add("--output", type=Path, metavar="FILE", help="where to write (standard output)")
-    add("--errors", choices=("strict", "replace"), default="strict", help="of bytes not UTF-8")
-    add("--nbest", type=int, metavar="N", help="`line ||| text ||| score`, lines counted from 0")
-    add("--json", action="store_true", help="an object a line, with pieces and alignment")
-    add("--attention-matrix", action="store_true", help="in --json, of the best-aligning head")
-    add("--alignments", type=Path, metavar="FILE", help="`0-0 1-2`: source word, target word")
-    add("--attention", type=Path, metavar="OUT.png", help="draw where the model looked")
+    add("--input", type=Path, metavar="FILE", help="UTF-8 text, one sentence per line")
+    add("--output", type=Path, metavar="FILE", help="where to write (default: standard output)")
+    add(
+        "--errors",
+        choices=("strict", "replace"),
+        default="strict",
+        help="what to do with bytes that are not UTF-8 (default: strict)",
+    )
+    add(
+        "--nbest",
+        type=int,
+        metavar="N",
+        help="write the N best translations as `line ||| text ||| score`, lines counted from 0",
+    )
+    add("--json", action="store_true", help="one JSON object per line, with pieces and alignment")
+    add(
+        "--attention-matrix",
+        action="store_true",
+        help="add the attention matrix of the best-aligning head to --json",
+    )
+    add(
+        "--alignments",
+        type=Path,
+        metavar="FILE",
+        help="write word alignments as `source-target`, such as `0-0 1-2`",
+    )
+    add("--attention", type=Path, metavar="OUT.png", help="draw the attention of the model")
     add("--score", type=Path, metavar="FILE", help="score these translations of --input instead of "
         "translating: log-probability, tab, perplexity per piece (in fp32 unless --precision is "
         "given)")  # fmt: skip
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """What can be known to be wrong before anything is loaded."""
+    """Raises `UserError` for wrong arguments, before anything is loaded."""
     require(
         not (arguments.sentences and arguments.input),
-        "sentences come from the command line or from --input FILE: give one of them",
+        "give either sentences or --input FILE, not both",
     )
     picture = arguments.attention
     require(
@@ -124,7 +169,7 @@ def check(arguments: argparse.Namespace) -> None:
     require(not arguments.attention_matrix or arguments.json, "--attention-matrix needs --json")
     require(
         arguments.score is None or arguments.input is not None,
-        "--score FILE scores translations of --input FILE: give both",
+        "--score FILE needs --input FILE, the sentences that it translates",
     )
     check_search(arguments)
     if arguments.output is None:
@@ -134,10 +179,12 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def load(arguments: argparse.Namespace) -> Translator:
-    from nmt.translator import Translator  # not before the arguments are known to be good
+    from nmt.translator import (
+        Translator,
+    )  # torch takes seconds to import: check the arguments first
 
     overrides = arguments.overrides + search_overrides(arguments)
-    if arguments.score:  # four decimals are more than bf16 holds; a precision of the user's goes on
+    if arguments.score:  # bf16 is too coarse for four decimals; --precision overrides this
         overrides = ["decoding.precision=fp32", *overrides]
     others = arguments.ensemble.split(",") if arguments.ensemble else []
     return Translator.load(
@@ -150,7 +197,7 @@ def load(arguments: argparse.Namespace) -> Translator:
 
 @contextmanager
 def source_of(arguments: argparse.Namespace) -> Iterator[Source]:
-    """The arguments as the bytes that the shell gave, else a file, else standard input."""
+    """The sentences on the command line (as bytes), in --input or on standard input."""
     if arguments.sentences:
         lines = [os.fsencode(sentence) for sentence in arguments.sentences]
         yield Source(decoded([lines], "sentence", arguments.errors), len(lines))
@@ -177,7 +224,8 @@ def translate(
     output: BinaryIO,
     alignments: BinaryIO | None,
 ) -> list[Drawn]:
-    """Writes window by window; returns the first that are not blank, one too many to draw."""
+    """Translates and writes window by window. Returns the first lines that are not blank: those to
+    draw, and one more if there are too many."""
     from nmt.decoding.parts import warn_of_cut
     from nmt.evaluation.alignment import pharaoh
 
@@ -222,7 +270,7 @@ def lines_of(
     arguments: argparse.Namespace,
     first: int,
 ) -> Iterable[str]:
-    """What is printed of a window of translations."""
+    """The output for a window of translations."""
     from nmt.formats import n_best_list, translation_json
 
     if arguments.json:
@@ -261,15 +309,15 @@ def write(output: BinaryIO, lines: Iterable[str]) -> None:
 def progress_bar(
     arguments: argparse.Namespace, lines: int | None
 ) -> AbstractContextManager[Activity]:
-    """On the terminal, unless the translations appear there or the sentences are typed."""
+    """A progress bar, unless translations appear on the terminal or sentences are typed there."""
     hidden = sys.stdout.isatty() and not arguments.output
     typed = arguments.sentences or (sys.stdin.isatty() and not arguments.input)
     return activity("translating", lines, shown=not hidden and not typed)
 
 
 def draw(translator: Translator, lines: Sequence[Drawn], path: Path) -> None:
-    """One picture of that name or, for several lines, one each, numbered by line. The parts of a
-    line that were translated one by one are drawn one below the other."""
+    """Draws one picture, or one per line if there are several, numbered by line. Parts of a line
+    that were translated one by one are drawn below each other."""
     from nmt.attention_map import save_png
 
     for line, parts in lines[:MOST_PICTURES]:

@@ -94,7 +94,7 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ("decoding.zzz=1", "unknown key decoding.zzz"),
         (
             "model.cell=lstm",
-            "model.cell is an option of model=rnn, not of the model that is selected",
+            "model.cell is an option of model=rnn, not of the selected model",
         ),
         ("model.width=wide", "model.width must be a whole number, but is 'wide'"),
         ("model.width=2.5", "model.width must be a whole number, but is '2.5'"),
@@ -122,7 +122,7 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ),
         (
             "training.max_steps=null",
-            "training must end: set one of training.max_steps, max_epochs, max_minutes, patience",
+            "training must end: set training.max_steps, max_epochs, max_minutes or patience",
         ),
         ("name=a/b", "name must be a plain folder name without slashes, but is 'a/b'"),
         ("data.name=a/b", "data.name must be a plain folder name without slashes, but is 'a/b'"),
@@ -134,9 +134,9 @@ def test_overrides_are_typed_by_the_schema(tmp_path: Path) -> None:
         ("data.min_length=500", "data.max_length must be at least data.min_length (500), but is 2"),
         ("model[width]=3.5", "model.width must be a whole number, but is '3.5'"),
         ("model=rnn", "model is a section, but 'model=rnn' gives it a value"),
-        ("model.width", "'model.width' is not of the form section.key=value"),
-        ("=3", "'=3' is not of the form section.key=value"),
-        ("data.name=[", "'data.name=[' has a value that cannot be read: put it in quotes"),
+        ("model.width", "cannot read 'model.width': write key=value"),
+        ("=3", "cannot read '=3': write key=value"),
+        ("data.name=[", "cannot read the value of 'data.name=[': put it in quotes"),
     ],
 )
 def test_each_mistake_names_the_key_the_rule_and_the_value(
@@ -148,7 +148,7 @@ def test_each_mistake_names_the_key_the_rule_and_the_value(
 def test_each_option_belongs_to_its_model(tmp_path: Path) -> None:
     message = mistake(saved(tmp_path, RNN), "model.positions=rotary")
     assert message == (
-        "model.positions is an option of model=transformer, not of the model that is selected"
+        "model.positions is an option of model=transformer, not of the selected model"
     )
     message = mistake(saved(tmp_path, RNN), "model.attention.heads=3", "model.width=513")
     assert message.startswith("2 * model.encoder_width must be a multiple of")
@@ -179,9 +179,9 @@ def test_impossible_combinations(tmp_path: Path, values: dict[str, int], message
         ("name: transformer", "name: [", "is not a config this program wrote"),
         ("model:", "modell:", "is not a config this program wrote: it has no section 'model'"),
         ("runs: runs", "runs: ???", "runs must have a value, but is '???'"),
-        ("seed: 1\n", "seed: 1\n  seed: 2\n", ": training.seed is there twice; keep one"),
-        ("model:", "runs: here\nmodel:", " line 5: runs is there twice; keep one of them"),
-        ("runs: runs", '"a\\n": 1\n"a\\n": 2', " line 3: 'a\\n' is there twice; keep one of them"),
+        ("seed: 1\n", "seed: 1\n  seed: 2\n", ": training.seed occurs twice; keep one"),
+        ("model:", "runs: here\nmodel:", " line 5: runs occurs twice; keep one of them"),
+        ("runs: runs", '"a\\n": 1\n"a\\n": 2', " line 3: 'a\\n' occurs twice; keep one of them"),
         ("runs: runs", "runs: ${oc.env:HOME}", "it has an interpolation, ${...}"),
         ("runs: runs", "runs: !!python/object/apply:os.getcwd []", "is not a config this program"),
     ],

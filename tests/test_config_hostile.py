@@ -90,7 +90,7 @@ def test_a_section_is_no_value(tmp_path: Path, text: str, section: str, value: o
         ("training.seed=" + "9" * 5000, "the overrides cannot be read: Exceeds the limit"),
         ("training.seed=" + "9" * 30, "training.seed must be a number below 2^63"),
         ("training.learning_rate=inf", "training.learning_rate must be a finite number, but is"),
-        ("~training.seed", "training.seed cannot be taken away: give it another value"),
+        ("~training.seed", "training.seed cannot be removed; set it to another value"),
         ("training.seed=", "training.seed must be a whole number, but is ''"),
         ("training.clip=" + "9" * 400, "the overrides cannot be read: int too large"),
         ("model.attention=dot", "model.attention must be a section with options of its own"),
@@ -111,5 +111,5 @@ def test_overrides_that_were_tracebacks(override: str, message: str) -> None:
 
 @pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "\ud800"], ids=["nul", "long", "surrogate"])
 def test_a_run_that_cannot_be(name: str) -> None:
-    with pytest.raises(UserError, match="there is no run directory"):
+    with pytest.raises(UserError, match="no such run directory"):
         run_config(Path(name))

@@ -118,7 +118,7 @@ def test_quantizing_leaves_the_model_as_it_was(tmp_path: Path) -> None:
 def test_what_ctranslate2_lacks(model: ModelConfig, what: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         export_ctranslate2(translator_of(model), tmp_path / "engine")
-    expected = f"CTranslate2 has no {what}: only a Transformer of the paper goes there"
+    expected = f"CTranslate2 has no {what}: only a standard Transformer can be exported"
     assert str(caught.value) == expected
     assert not (tmp_path / "engine").exists()
 

@@ -1,4 +1,4 @@
-"""What --help says of the groups and the knobs."""
+"""The help text: config groups, and keys with their notes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def values(section: Any) -> dict[str, Any]:
 def test_the_keys_are_the_config(model: ModelConfig) -> None:
     config = Config(name="dürr", model=model)
     config.data.path = "a # b, " + 40 * "long "
-    _, keys = help_text("usage", CONFIGS, config).split("has more flags):\n")
+    _, keys = help_text("usage", CONFIGS, config).split("--hydra-help):\n")
     assert yaml.safe_load(keys) == values(config)
 
 
@@ -35,10 +35,12 @@ def test_what_the_keys_mean_and_the_choices() -> None:
     lines = help_text("\nusage\n", CONFIGS, Config(model=RNNConfig())).splitlines()
     assert lines[0] == "usage"
     assert "data=demo|files|multi30k|opus100|opus_books|wmt14" in lines
-    assert "  clip: 1.0  # the largest norm of the gradient; 0: no clipping" in lines
-    # Of a base, of the model itself, and above its key.
-    assert any(line.startswith("  tied_embeddings: target  # none, target") for line in lines)
-    assert "  encoder_width: 256  # of each direction" in lines
+    assert "  clip: 1.0  # clip the norm of the gradient to this value; 0: no clipping" in lines
+    # Notes of the base class, of the model itself, and above their keys.
+    assert "  dropout: 0.1  # dropout on embeddings and layers" in lines
+    tied = lines.index("  tied_embeddings: target")
+    assert lines[tied - 1].startswith("  # shared weights: target (output layer")
+    assert "  encoder_width: 256  # width of the encoder's hidden state, in each direction" in lines
     score = lines.index("    score: additive")
-    assert lines[score - 1].startswith("    # additive (Bahdanau et al. 2015), dot")
-    assert "model:  # Bahdanau et al. 2015." in lines
+    assert lines[score - 2].startswith("    # score function: additive (Bahdanau et al. 2015), dot")
+    assert "model:  # The RNN with attention of Bahdanau et al. 2015." in lines

@@ -77,11 +77,14 @@ def test_the_model_of_an_experiment_does_not_replace_that_of_the_run(run: Path) 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model=transformer"], "has a model with model.name='rnn', with model=transformer it"),
-        (["model=rnn"], "has a model with model.width=64, with model=rnn it would be 512"),
-        (["model.width=128"], "model.width=64, with model.width=128 it would be 128"),
+        (["model=transformer"], "has a model with model.name='rnn', but model=transformer"),
+        (["model=rnn"], "has a model with model.width=64, but model=rnn makes it 512"),
+        (["model.width=128"], "model.width=64, but model.width=128 makes it 128"),
         (["model.attention.score=additive"], "only model.dropout and model.attention.dropout can"),
-        (["data.tokenizer.vocabulary=99"], "has data.tokenizer.vocabulary=1234: it cannot be 99"),
+        (
+            ["data.tokenizer.vocabulary=99"],
+            "data.tokenizer.vocabulary=1234, which cannot become 99",
+        ),
         (
             ["data=files", "data.source_language=hi", "data.target_language=es"],
             "translates es into hi, but the new data are hi into es: set data.source_language=es",
@@ -101,7 +104,7 @@ def test_the_same_again_is_no_contradiction(run: Path) -> None:
 
 
 def test_a_run_that_is_not_there(run: Path, tmp_path: Path) -> None:
-    assert mistake(tmp_path / "none").startswith("there is no run directory")
+    assert mistake(tmp_path / "none").startswith("no such run directory")
     (run / "config.yaml").unlink()
     assert "is not a run directory" in mistake(run)
 

@@ -114,8 +114,8 @@ def test_n_best_is_sorted_distinct_and_begins_with_the_best(translator: Translat
 @pytest.mark.parametrize(
     ("override", "n_best", "message"),
     [
-        ("decoding.beam_size=5", 6, "decoding.beam_size must be at least 6 for so many"),
-        ("decoding.strategy=mbr", 33, "decoding.samples must be at least 33 for so many"),
+        ("decoding.beam_size=5", 6, "6 hypotheses need decoding.beam_size=6 or more"),
+        ("decoding.strategy=mbr", 33, "33 hypotheses need decoding.samples=33 or more"),
         ("decoding.strategy=sample", 0, "must be at least 1, but is 0"),
     ],
 )
@@ -229,7 +229,7 @@ def test_what_is_demanded_is_said(untrained_run: Path, caplog: pytest.LogCapture
     assert translator.n_best(["A dog runs."], demands=odd)[0].hypotheses == found[0].hypotheses
     short = Translator.load(untrained_run, overrides=SHORT)
     short.n_best(["It rains."], demands=Demands(prefix="Ein Hund läuft heute und es regnet."))
-    assert "the translation of line 1 does not meet a demand: it does not begin" in caplog.text
+    assert "the translation of line 1 violates a constraint: does not begin" in caplog.text
 
 
 def test_decomposed_demands_are_met_in_composed_text(

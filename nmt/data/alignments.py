@@ -1,7 +1,7 @@
-"""True word alignments of a split, in Pharaoh format: `0-0 1-2`, a line for each pair.
+"""True word alignments of a split, in Pharaoh format: `0-0 1-2`, one line per pair.
 
-A file is called `train.align`, or `train.en-de.align` where its name should say that its links run
-from English to German. Links that run the other way than the config's languages are turned.
+A file is called `train.align`, or `train.en-de.align` to say that its links are from English to
+German. Links in the opposite direction to the config are reversed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def alignment_file(folder: Path, name: str, sides: Languages) -> Path | None:
-    """The alignments of the split called `name`; those whose name says their direction first."""
+    """The file of alignments of the split `name`, preferably one that names its direction."""
     source, target = sides
     names = (f"{name}.{source}-{target}.align", f"{name}.{target}-{source}.align", f"{name}.align")
     return next((path for path in map(folder.joinpath, names) if path.is_file()), None)
@@ -31,7 +31,7 @@ def alignments_of(
 ) -> list[Alignment]:
     """The alignments of the pairs in these rows of a file, from source to target.
 
-    `is_whole` says that these are all rows.
+    `is_whole` means that these are all its rows.
     """
     wanted = dict.fromkeys(rows, Alignment())
     total = 0
@@ -64,9 +64,9 @@ def turned(links: Alignment) -> Alignment:
 
 
 def runs_back(path: Path, found: list[Alignment], pairs: list[Pair], sides: Languages) -> bool:
-    """Whether the links run from target to source: by the name of the file, or else by its links.
+    """Whether the links go from target to source, by the name of the file or by the links.
 
-    A file that does not name its direction has that of the config, unless it only fits the other.
+    A file that does not name its direction has that of the config, unless the other fits better.
     """
     source, target = sides
     if path.name.endswith(f".{source}-{target}.align"):
@@ -77,12 +77,12 @@ def runs_back(path: Path, found: list[Alignment], pairs: list[Pair], sides: Lang
     straight = misfits(found, lengths)
     back = straight and misfits(map(turned, found), lengths)
     if back < straight:
-        log.info("%s: its links run from %s to %s and are turned", path, target, source)
+        log.info("%s: reversing its links, which go from %s to %s", path, target, source)
     return back < straight
 
 
 def misfits(found: Iterable[Alignment], lengths: list[tuple[int, int]]) -> int:
-    """The number of pairs that have a link to a word they lack."""
+    """The number of pairs with a link to a word that does not exist."""
     return sum(
         any(source >= most[0] or target >= most[1] for source, target in links)
         for links, most in zip(found, lengths, strict=True)

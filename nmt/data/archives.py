@@ -1,4 +1,4 @@
-"""Zip archives as corpora come in, one member read as a stream."""
+"""Zip archives of corpora, whose members are read as streams."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import IO, NamedTuple
 
 from nmt.errors import UserError, require
 
-MEMBERS = 100_000  # of an archive; a corpus has a few
-# What zipfile raises for archives that are damaged or of a kind that it does not read.
+MEMBERS = 100_000  # the most that an archive may have; a corpus has a few
+# Exceptions of zipfile for archives that are damaged or of an unsupported kind.
 BAD_ZIP = (
     *(EOFError, OSError, ValueError, zlib.error, zipfile.BadZipFile),
     *(NotImplementedError, RuntimeError, KeyError, IndexError, OverflowError),
@@ -34,10 +34,10 @@ class Member(NamedTuple):
 
 
 def members(archive: Path) -> list[Member]:
-    """The files in a zip archive, without what only describes them, such as a README."""
+    """The files in a zip archive, without those that describe the others, such as a README."""
     with open_zip(archive) as zipped:
         names = [info.filename for info in zipped.infolist() if not info.is_dir()]
-    require(len(names) <= MEMBERS, f"{archive} holds {len(names):,} files: that is no corpus")
+    require(len(names) <= MEMBERS, f"{archive} holds {len(names):,} files, too many for a corpus")
     found = [Member(archive, name) for name in names]
     return [member for member in found if not describes(member)]
 
@@ -60,7 +60,7 @@ def open_zip(archive: Path) -> zipfile.ZipFile:
 
 
 def open_member(member: Member) -> IO[bytes]:
-    """Only the two usual ways of packing: others take as much memory as the archive asks for."""
+    """Opens a stored or deflated member. Other methods take as much memory as the archive says."""
     with open_zip(member.archive) as zipped:
         try:
             info = zipped.getinfo(member.path)

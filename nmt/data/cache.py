@@ -1,8 +1,8 @@
-"""Folders of files that are made once: checked before they are used, and made again if damaged.
+"""Cached folders of files: checked before they are used, and built again if they are damaged.
 
-A folder is written beside its place, flushed, checksummed and renamed into its place, so that a
-crash leaves the whole folder or none. Several processes may do so at the same time, and one that
-has files of a folder open keeps them when another replaces the folder.
+A folder is written under another name, flushed, and renamed into its place, so that a crash leaves
+a complete folder or none. Several processes may do so at the same time. A process that has files
+open keeps them when another one replaces the folder.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from nmt.errors import UserError, require
 log = logging.getLogger(__name__)
 
 CHECKSUMS = "checksums.json"
-# Of a larger file only its size and blocks from its beginning to its end are compared: hashing
-# 10 GB at every start would take half a minute.
+# For a larger file, only its size and some blocks are compared: hashing 10 GB at every start would
+# take half a minute.
 WHOLE = 1 << 26
 BLOCKS, BLOCK = 256, 1 << 16
 WRITING, BROKEN = ".writing-", ".broken-"
@@ -41,7 +41,7 @@ def ensure(folder: Path, write: Callable[[Path], None]) -> bool:
         harm = damage(folder)
         if harm is None:
             return False
-        log.warning("the cache is damaged and is built again: %s", harm)
+        log.warning("rebuilding the damaged cache: %s", harm)
     log.info("writing %s", folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def ensure(folder: Path, write: Callable[[Path], None]) -> bool:
 
 
 def seal(folder: Path) -> None:
-    """Adds the checksums, and returns once all is on the disk."""
+    """Adds the checksums, and returns when everything is on the disk."""
     files = [path for path in folder.iterdir() if path.is_file()]
     sums = {path.name: checksum(path) for path in sorted(files)}
     listed = folder / CHECKSUMS
@@ -66,7 +66,7 @@ def seal(folder: Path) -> None:
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with a folder, or None."""
+    """A description of the damage to a folder, or None."""
     listed = folder / CHECKSUMS
     try:
         sums = dict(json.loads(listed.read_bytes()))
@@ -87,7 +87,7 @@ def damage(folder: Path) -> str | None:
 
 
 def checksum(path: Path) -> str:
-    """The size of a file and the hash of its bytes, or of some blocks of a large one."""
+    """The size of a file and a hash of its bytes (of some blocks, if it is large)."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= WHOLE:
@@ -100,7 +100,7 @@ def checksum(path: Path) -> str:
 
 
 def put(place: Path, folder: Path) -> None:
-    """Renames `place` to `folder`, unless another process has put a sound one there meanwhile."""
+    """Renames `place` to `folder`, unless another process has put an intact one there meanwhile."""
     with locked(folder.parent):
         if os.path.lexists(folder):
             if damage(folder) is None:
@@ -131,7 +131,7 @@ def own_folder(cache: Path) -> Iterator[Path]:
 
 
 def remove_remains(cache: Path) -> None:
-    """Removes what processes left that were killed while they wrote."""
+    """Removes remains of processes that were killed while they were writing."""
     if not any(path.name.startswith((WRITING, BROKEN)) for path in cache.glob(".*-*")):
         return
     with suppress(OSError), locked(cache):
@@ -139,14 +139,14 @@ def remove_remains(cache: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         for left in cache.glob(f"{WRITING}*"):
             handle = try_lock(left)
-            if handle is not None:  # else its writer is alive, or nobody can tell
+            if handle is not None:  # otherwise its writer may still be alive
                 shutil.rmtree(left, ignore_errors=True)
                 os.close(handle)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Waits until no other process is here; does without where the file system has no locks."""
+    """Holds the lock of a folder, if the file system supports locks."""
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):

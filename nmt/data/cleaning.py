@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 class Reason(NamedTuple):
     words: str  # `647 duplicates`
-    key: str = ""  # that decides it
+    key: str = ""  # the option that decides it
 
 
 # Why a pair is dropped; `pieces` is known after tokenization.
@@ -39,9 +39,9 @@ MANY = 0.2  # a larger share of pairs dropped for one reason is worth a warning
 
 
 def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
-    """The training pairs that are good to learn from.
+    """The training pairs that pass all checks.
 
-    Counts `read` and the reason of each pair that is dropped; what comes out is not counted here.
+    Counts `read`, and the reason for each pair that is dropped.
     """
     pairs = corpus.train(counts)
     first = list(islice(pairs, SAMPLE))
@@ -57,9 +57,9 @@ def clean(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[
 
 
 def fit(pairs: Callable[[], Iterable[Pair]], held: Sequence[Split], config: DataConfig) -> Check:
-    """What `clean` checks of a pair by itself, to draw from good pairs alone.
+    """The checks of `clean` that look at one pair alone, for drawing good pairs.
 
-    `pairs` are those from which the typical ratio of lengths is taken, at the first check.
+    The typical ratio of lengths is taken from `pairs`, at the first check.
     """
     checks: list[Check] = []
 
@@ -80,7 +80,7 @@ def first_reason(pair: Pair, checks: Sequence[Check]) -> str | None:
 
 
 def repeated(config: DataConfig) -> Check:
-    """A second time the same pair, up to spaces."""
+    """Drops repetitions of a pair; differences in spaces do not count."""
     seen: set[int] = set()
     key = folded_digest if config.rules == 1 else pair_digest
 
@@ -95,9 +95,10 @@ def repeated(config: DataConfig) -> Check:
 
 
 def leaked(held: Sequence[Split], config: DataConfig) -> Check:
-    """The pair, or a side of more than a few words, in validation or test, up to case and spaces.
+    """Drops pairs that are in validation or test, or share a side of over a few words with them.
 
-    Short sides are not enough: "Yes." in the test set would take all its translations away.
+    Differences in case and spaces do not count. Short sides are not enough: "Yes." in the test set
+    would drop all its translations.
     """
     pairs = {digests(pair) for split in held for pair in split.pairs}
     few = 0 if config.rules == 1 else FEW_WORDS
@@ -138,7 +139,7 @@ def describe(counts: Mapping[str, int]) -> str:
 
 
 def warn_of_many(counts: Mapping[str, int]) -> None:
-    """Warns of each reason for which a large share of the pairs was dropped."""
+    """Warns of each reason that dropped a large share of the pairs."""
     for name, reason in REASONS.items():
         share = counts.get(name, 0) / max(1, counts.get("read", 0))
         if share > MANY and name != "duplicate":

@@ -27,7 +27,7 @@ Origins = dict[str, Origin]
 
 
 def load_corpus(config: DataConfig) -> Corpus:
-    """Validation and test are read, training pairs only where some must be held out."""
+    """Reads validation and test, and the training pairs only if some of them must be held out."""
     origins = find_origins(config)
     for name, origin in origins.items():
         tell(name, origin)
@@ -44,7 +44,7 @@ def read_split(config: DataConfig, split: str) -> Split:
     """All of train, validation or test, in memory."""
     one_of("split", split, ("train", "validation", "test"))
     origins = find_origins(config)
-    name = split if split in origins else "train"  # some of it is held out
+    name = split if split in origins else "train"  # held out from the training pairs
     tell(name, origins[name])
     if name != "train":
         return read_whole(origins[name], config)
@@ -56,7 +56,7 @@ def read_split(config: DataConfig, split: str) -> Split:
 
 
 def tell(split: str, origin: Origin) -> None:
-    """Which files are read, for whoever did not write the config: it may have come with a run."""
+    """Logs which files are read, because the config may come from somebody else's run."""
     log.info("%s: reading %s", split, origin.name)
 
 
@@ -71,7 +71,7 @@ def divided(origins: Origins, config: DataConfig) -> tuple[Rows, dict[str, Split
     check = fit(lambda: pairs_of(rows), list(splits.values()), config)
     rest, held = hold_out(rows, missing, config, check, train.name)
     splits |= whole_splits(held, train, config)
-    # The same rules as before, and no leaks from what is held out.
+    # Now the pairs that are held out must not leak either.
     check = fit(lambda: pairs_of(rest), list(splits.values()), config)
     return limited(rest, config, check), splits
 
@@ -92,7 +92,7 @@ def whole_splits(held: Held, origin: Origin, config: DataConfig) -> dict[str, Sp
 
 def read_whole(origin: Origin, config: DataConfig) -> Split:
     rows = list(numbered(origin)(Counter()))
-    require(bool(rows), f"{origin.name}: there are no sentence pairs in it")
+    require(bool(rows), f"{origin.name} has no sentence pairs")
     return with_alignments(rows, origin, config, is_whole=True)
 
 
@@ -111,7 +111,7 @@ def with_alignments(
 
 
 def fingerprint(origins: Origins, config: DataConfig) -> str:
-    """A hash of the bytes of all splits and of how they are taken apart."""
+    """A hash of the bytes of all splits and of the settings for dividing them."""
     whole = hashlib.sha256()
     whole.update(repr((config.limit, config.hold_out, config.source_language)).encode())
     whole.update(repr((config.target_language, config.columns)).encode())

@@ -1,7 +1,7 @@
-"""Which pairs stand in for a missing validation or test set, and which ones a limit keeps.
+"""Drawing pairs for a missing validation or test set, and for a limit on the training pairs.
 
-Pairs are drawn by a hash of their text: the same ones on every machine and in whatever order the
-corpus lists them, and a smaller draw is part of a larger one. Each draw reads the corpus once.
+Pairs are drawn by a hash of their text. So the same ones are drawn on every machine and in any
+order of the corpus, and a smaller draw is part of a larger one. Each draw reads the corpus once.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Candidate:
     rank: int
     digest: int
     row: Row
-    is_leak: bool  # of the validation or test set, where only the other one is missing
-    times: int = 1  # that the corpus has the source sentence
+    is_leak: bool  # it is in the existing validation or test set (only one may be missing)
+    times: int = 1  # how often the corpus has the source sentence
 
     @property
     def order(self) -> tuple[bool, int, int]:
-        """Those first that the corpus has once: of another one, training would lose all pairs."""
+        """Sentences that occur once come first, because training loses all pairs of a sentence."""
         return self.is_leak, self.times, self.rank
 
     def meet(self, other: Candidate) -> None:
@@ -62,10 +62,10 @@ class Candidate:
 def hold_out(
     rows: Rows, missing: list[str], config: DataConfig, check: Check, name: str
 ) -> tuple[Rows, Held]:
-    """The training pairs, and those of them that stand in for the missing splits.
+    """Takes pairs out of the training data for the missing splits; returns the rest and those.
 
-    Each split takes `data.hold_out` pairs, but no more than a tenth of the corpus. `check` says
-    which pairs are unfit; `name` names the corpus in messages.
+    Each split gets `data.hold_out` pairs, but at most a tenth of the corpus. `check` tells which
+    pairs are unfit, and `name` names the corpus in messages.
     """
     if not missing:
         return rows, {}
@@ -81,7 +81,7 @@ def hold_out(
         f"{' and '.join(missing)}: {len(candidates)} different source sentences are clean, and at "
         "least 10 are needed",
     )
-    # In turn, so that a larger `hold_out` makes no validation pair a test pair.
+    # Alternating, so that with a larger `hold_out` no validation pair becomes a test pair.
     chosen = candidates[: size * len(missing)]
     held = {
         split: [candidate.row for candidate in chosen[index :: len(missing)]]
@@ -102,7 +102,7 @@ def told(held: Held) -> str:
 def draw_candidates(
     rows: Rows, most: int, seed: int, check: Check
 ) -> tuple[list[Candidate], Counter[str]]:
-    """At most `most` source sentences, those of lowest rank, and what was read and unfit."""
+    """At most `most` source sentences, those of lowest rank, and the counts of unfit pairs."""
     found: dict[int, Candidate] = {}
     highest: list[int] = []  # a heap of the negative ranks in `found`
     counts: Counter[str] = Counter()
@@ -145,7 +145,7 @@ def without(rows: Rows, taken: dict[str, int]) -> Rows:
 
 
 def hold_out_end(rows: Rows, missing: list[str], size: int, name: str) -> tuple[Rows, Held]:
-    """The last pairs, as they are; those of the test set stand last."""
+    """Holds out the last pairs without any check; those of the test set come last."""
     last: deque[Row] = deque(maxlen=size * len(missing))
     total = 0
     for row in rows(Counter()):
@@ -165,7 +165,7 @@ def hold_out_end(rows: Rows, missing: list[str], size: int, name: str) -> tuple[
 
 
 def limited(rows: Rows, config: DataConfig, check: Check) -> Rows:
-    """At most `data.limit` of the pairs that pass `check`, in their order, and some that do not.
+    """At most `data.limit` of the pairs that pass `check`, in their order, and some others.
 
     The corpus is read once for the draw, at the first call that reads it.
     """

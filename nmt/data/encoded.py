@@ -1,4 +1,4 @@
-"""The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by its contents' hash.
+"""The corpus as ids: cleaned, tokenized, in memory-mapped Arrow, cached by a hash of its contents.
 
 The cache holds a folder for the look at each corpus, for each learnt tokenizer and for each encoded
 corpus.
@@ -33,7 +33,7 @@ from nmt.screen import activity
 
 log = logging.getLogger(__name__)
 
-FORMAT = 3  # of the cache: raised when code changes what the same input gives
+FORMAT = 3  # of the cache: to be raised when the same input gives other contents
 CHUNK = 10_000  # pairs encoded at a time
 CONTENTS = "contents.sha256"
 LOOK = "look.json"
@@ -53,9 +53,9 @@ class Prepared(NamedTuple):
 
 
 def prepare(config: DataConfig, seed: int, tokenizers: Tokenizers | None = None) -> Prepared:
-    """Reads, cleans and encodes the corpus, or finds all that in the cache.
+    """Reads, cleans and encodes the corpus, or takes it from the cache.
 
-    Without `tokenizers` they are learnt from the cleaned training pairs.
+    Without `tokenizers`, they are learnt from the cleaned training pairs.
     """
     with activity("reading the corpus"):
         corpus = load_corpus(config)
@@ -90,7 +90,7 @@ def opened(folder: Path, corpus: Corpus, tokenizers: Tokenizers) -> Prepared:
 
 
 def mapped(folder: Path) -> pa.Table:
-    # As datasets.Dataset.from_file maps it, without that package's two seconds of imports.
+    # Like datasets.Dataset.from_file, but without two seconds of imports.
     with pa.memory_map(str(folder / "train.arrow")) as file:
         return pa.ipc.open_stream(file).read_all()
 
@@ -157,7 +157,7 @@ def contents_of(train: pa.Table) -> str:
 
 
 def cleaned(corpus: Corpus, config: DataConfig, counts: Counter[str]) -> Iterator[Pair]:
-    """`clean`, where at least one pair must be left."""
+    """Like `clean`, but raises `UserError` if no pair is left."""
     pairs = clean(corpus, config, counts)
     first = next(pairs, None)
     if first is None:
@@ -173,7 +173,7 @@ def chunks(pairs: Iterator[Pair]) -> Iterator[list[Pair]]:
 def encode_chunk(
     pairs: list[Pair], tokenizers: Tokenizers, max_pieces: int
 ) -> dict[str, list[list[int]]]:
-    """The ids of the pairs of which neither side has more than `max_pieces` (EOS not counted)."""
+    """The ids of the pairs whose sides have at most `max_pieces` pieces (EOS not counted)."""
     sources = tokenizers.source.encode_many([source for source, _ in pairs])
     targets = tokenizers.target.encode_many([target for _, target in pairs])
     rows = [
@@ -188,7 +188,7 @@ def content_key(*parts: object) -> str:
 
 
 def rules(config: DataConfig) -> tuple[object, ...]:
-    """All that `clean` looks at besides the corpus."""
+    """The settings that `clean` depends on."""
     sizes = (config.min_length, config.max_length, config.max_ratio)
     return (*sizes, config.deduplicate, config.drop_leaks, config.rules)
 

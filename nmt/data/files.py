@@ -1,4 +1,4 @@
-"""The bytes and lines of files, packed or in a zip archive or not, in bounded memory."""
+"""The bytes and lines of files, compressed or in a zip archive too, in bounded memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from nmt.data.archives import BAD_ZIP, Member, members, open_member
 from nmt.errors import UserError, require
 
 BLOCK = 1 << 16
-# What is longer is no sentence, line of JSON or tag but a damaged or a hostile file, such as ten
-# gigabytes of zeros in a small archive. Bytes of a line or a tag, characters of a TMX segment.
+# The longest line or tag in bytes, and TMX segment in characters. Longer ones come from damaged or
+# hostile files, such as ten gigabytes of zeros in a small archive.
 LONGEST = 1 << 24
 LONGEST_TOLD = f"longer than {LONGEST >> 20} MB"
-# Unpacking .xz takes as much memory as the file asks for; what `xz -9` writes asks for less.
+# Unpacking .xz takes as much memory as the file asks for. Files from `xz -9` need less than this.
 XZ_MEMORY = 1 << 28
 PACKED = (".gz", ".xz", ".bz2", ".zst")
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -32,7 +32,7 @@ File = Path | Member
 
 
 def expanded(key: str, value: str) -> Path:
-    """The path that the option `key` names, `~` being a home directory."""
+    """The path in the option `key`, with `~` replaced by the home directory."""
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
@@ -79,7 +79,7 @@ def byte_lines(file: File) -> Iterator[bytes]:
 
 
 def utf8_blocks(file: File) -> Iterator[bytes]:
-    """The contents without a BOM, in UTF-8 where one says that they are in UTF-16 or UTF-32."""
+    """The contents without a BOM, recoded to UTF-8 if the BOM is that of UTF-16 or UTF-32."""
     blocks = byte_blocks(file)
     first = b""
     for block in blocks:
@@ -94,12 +94,12 @@ def utf8_blocks(file: File) -> Iterator[bytes]:
 
 
 def is_utf_16(file: File) -> bool:
-    """Whether a file says so by its BOM, as those that Excel calls Unicode text do."""
+    """Whether a file has a BOM of UTF-16, like the files that Excel calls Unicode text."""
     return next(byte_blocks(file), b"").startswith(UTF_16)
 
 
 def recoded(blocks: Iterator[bytes], file: File) -> Iterator[bytes]:
-    """UTF-8 of UTF-16 or UTF-32 that begins with a BOM."""
+    """Recodes UTF-16 or UTF-32 with a BOM to UTF-8."""
     first = next(blocks)
     name = "utf-32" if first.startswith(UTF_32) else "utf-16"
     decoder = codecs.getincrementaldecoder(name)()
@@ -128,8 +128,8 @@ def byte_blocks(file: File) -> Iterator[bytes]:
             yield from UNPACK.get(suffix, blocks_of)(stream)
         except MemoryLimit as error:
             raise UserError(
-                f"{file} needs more than {XZ_MEMORY >> 20} MB of memory to unpack; pack it again "
-                "with an ordinary level such as xz -6"
+                f"{file} needs more than {XZ_MEMORY >> 20} MB of memory to unpack; compress it "
+                "again with an ordinary level such as xz -6"
             ) from error
         except UNREADABLE as error:
             raise UserError(
@@ -188,9 +188,9 @@ def unpacked_bz2(stream: IO[bytes]) -> Iterator[bytes]:
 def unpacked(
     stream: IO[bytes], new: Callable[[], lzma.LZMADecompressor | bz2.BZ2Decompressor]
 ) -> Iterator[bytes]:
-    """All the streams of an .xz or .bz2 file, one after the other, zeros between them passed over.
+    """All the streams of an .xz or .bz2 file in turn, without the zeros between them.
 
-    `lzma.open` ends without a word at the first that it cannot read.
+    `lzma.open` would stop without an error at the first stream that it cannot read.
     """
     packed = stream.read(BLOCK)
     while packed:

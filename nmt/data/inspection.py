@@ -1,8 +1,8 @@
-"""A look at a new corpus: its first pairs, and whether it is in the languages of the config.
+"""Inspection of a new corpus: its first pairs, and whether it is in the languages of the config.
 
-The script of the letters is checked first, then py3langid guesses. A contradiction is told only if
-most of a long enough sample shows it: short texts, close languages and languages that the guesser
-does not know raise no alarm.
+The script of the letters is checked, and py3langid guesses the languages. It warns only if most of
+a long enough sample contradicts the config, and not about short texts, close languages or languages
+that py3langid does not know.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ log = logging.getLogger(__name__)
 SHOWN = 3  # pairs
 WIDTH = 100  # characters shown of each text
 SAMPLE = 1000  # pairs
-LETTERS = 20_000  # whose script is looked up
-FEWEST = 200  # letters; fewer say nothing
-FOREIGN = 0.9  # of the letters must be of another script for a contradiction
-PART = 200  # characters that are guessed together: a few sentences
-PARTS = (5, 60)  # fewer say nothing, more nothing new
-SURE = 0.7  # the probability from which a guess counts
-MOST = 0.8  # of the parts must be in other languages,
-HALF = 0.5  # and of all parts in the same or close ones, for a contradiction
+LETTERS = 20_000  # number of letters whose script is looked up
+FEWEST = 200  # letters needed for a judgement
+FOREIGN = 0.9  # share of letters of another script that is a contradiction
+PART = 200  # letters per guess: a few sentences
+PARTS = (5, 60)  # the fewest and the most guesses for a judgement
+SURE = 0.7  # least probability of a guess that counts
+MOST = 0.8  # share of the parts that must be in other languages for a contradiction,
+HALF = 0.5  # and share that must be in one other language or languages close to it
 
 Known = tuple[Language | None, Language | None]  # those of the config, None if not in the table
 
 
 class Finding(NamedTuple):
-    """What the texts of one side look like, and whether that can be each language of the config."""
+    """What the texts of one side look like, and whether they fit each language of the config."""
 
     looks: str
     fits: tuple[bool, bool]
@@ -82,10 +82,10 @@ def contradiction(pairs: Sequence[Pair], languages: Languages) -> str | None:
     if not any(wrong):
         return None
     advice = "check data.source_language, data.target_language and data.columns"
-    told = " and ".join(text for text, is_wrong in zip(looks, wrong, strict=True) if is_wrong)
+    findings = " and ".join(text for text, is_wrong in zip(looks, wrong, strict=True) if is_wrong)
     swapped = all(wrong) and source.fits[1] and target.fits[0]
     start = "source and target seem to be swapped: " if swapped else ""
-    return f"{start}{told}, but {languages}; {advice}"
+    return f"{start}{findings}, but {languages}; {advice}"
 
 
 def find(texts: Sequence[str], cut: Sequence[str], known: Known, guesser: Any) -> Finding:
@@ -117,13 +117,13 @@ def script_fits(scripts: Counter[str], language: Language | None) -> bool:
 
 
 def guess(cut: Sequence[str], guesser: Any) -> Counter[str]:
-    """The languages of parts of a text, none where it is not clear."""
+    """The languages of parts of a text; "" for a part without a clear one."""
     ranked = (guesser.classify(part) for part in (cut if guesser else ()))
     return Counter(code if probability > SURE else "" for code, probability in ranked)
 
 
 def parts(texts: Sequence[str]) -> Iterator[str]:
-    """Texts joined until they are long enough; without what has no letters."""
+    """Joins texts until they are long enough for a guess."""
     part: list[str] = []
     length = 0
     for text in texts:
@@ -135,7 +135,7 @@ def parts(texts: Sequence[str]) -> Iterator[str]:
 
 
 def load_guesser() -> Any:
-    """Takes a second and 100 MB, which are free again when it is gone."""
+    """Loads py3langid, which takes a second and 100 MB."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     guesser = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -144,7 +144,7 @@ def load_guesser() -> Any:
 
 
 def guess_fits(guesses: Counter[str], language: Language | None, guesser: Any) -> bool:
-    """Whether the guesses do not speak against a language."""
+    """Whether the guesses do not contradict a language."""
     if language is None or not guesses:
         return True
     if not any(are_close(language.code, label) for label in guesser.labels):

@@ -1,6 +1,6 @@
-"""Numbers that stand for texts: to find texts that are equal, and to draw some of them at random.
+"""Hashes of texts, for finding equal texts and for drawing some at random.
 
-They are hashes, the same in every process and on every machine.
+They are the same in every process and on every machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long texts are in words, whatever their script, and which pairs are badly sized."""
+"""The length of texts in words, in any script, and pairs whose lengths do not fit."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from nmt.data.readers import Pair
 
 # Up to this length, the ratio of two lengths says little, and equal texts may be equal by chance.
 FEW_WORDS = 6
-# Where a script has no spaces, this many letters count as a word. A word in a script with spaces is
-# shorter on average, so that its words are counted by the spaces.
+# In a script without spaces, this many letters count as a word. Words in scripts with spaces are
+# shorter on average, so that the spaces count there.
 LETTERS = 8
 # Chinese characters, kana, bopomofo and Yi: each counts as three letters.
 WIDE = re.compile(
@@ -24,7 +24,7 @@ WIDE = re.compile(
 SAMPLE = 10_000  # pairs from which the typical ratio is taken
 ENOUGH = 100  # with fewer pairs of more than a few words, it is taken to be 1
 
-# What `data.rules=1` counts as words.
+# With `data.rules=1`, each of these characters counts as a word.
 CHARACTER = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 Check = Callable[[Pair], str | None]  # the reason to drop a pair
@@ -55,7 +55,10 @@ def typical_ratio(pairs: Iterable[Pair]) -> float:
 
 
 def badly_sized(config: DataConfig, pairs: Iterable[Pair]) -> Check:
-    """Too short, too long or too uneven; the typical ratio is taken from `pairs`."""
+    """Checks for pairs that are too short, too long or of unequal length.
+
+    The typical ratio is taken from `pairs`.
+    """
     measure, ratio = words, 1.0
     if config.rules == 1:
         measure = words_by_spaces

@@ -1,4 +1,4 @@
-"""The files and columns that data.train and its like name."""
+"""The files in data.train, data.validation and data.test, and the columns in data.columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nmt.errors import require
 
 
 def columns(config: DataConfig) -> tuple[str, ...]:
-    """The two that data.columns names; none if it is not set."""
+    """The two columns in data.columns; none if it is not set."""
     if config.columns is None:
         return ()
     names = tuple(name for name in split_list(config.columns) if name)
@@ -26,18 +26,18 @@ def columns(config: DataConfig) -> tuple[str, ...]:
 
 
 def check_source(config: DataConfig) -> None:
-    """Raises `UserError` where files are named and would not be read."""
+    """Raises `UserError` for files that the source of the corpus would ignore."""
     files = {"train": config.train, "validation": config.validation, "test": config.test}
     for split, value in files.items():
         require(
             value is None or config.source == "files",
             f"data.{split}={value} contradicts data={config.name}, which has a corpus of its own "
-            f"(data.source={config.source}): use data=files, or leave out data.{split}",
+            f"(data.source={config.source}): use data=files, or omit data.{split}",
         )
 
 
 def named_paths(key: str, value: str, folder: Path, sides: Languages) -> tuple[Path, ...]:
-    """One file, two, or the two that begin with a prefix and end in the languages."""
+    """One file, two files, or the two files with a common prefix that end in the languages."""
     whole = folder / expanded(key, value)
     if isfile(whole):
         return (whole,)
@@ -55,7 +55,7 @@ def named_paths(key: str, value: str, folder: Path, sides: Languages) -> tuple[P
 
 
 def with_prefix(prefix: Path, sides: Languages) -> tuple[Path, ...]:
-    """`train.en` and `train.de` of `train`, also packed; nothing where they are not there."""
+    """`train.en` and `train.de` of `train`, also compressed; empty if they do not exist."""
     for end in ("", *PACKED):
         paths = tuple(prefix.with_name(f"{prefix.name}.{side}{end}") for side in sides)
         if prefix.name and any(map(isfile, paths)):
@@ -64,13 +64,13 @@ def with_prefix(prefix: Path, sides: Languages) -> tuple[Path, ...]:
 
 
 def _missing(path: Path, paths: tuple[Path, ...], sides: Languages, folder: Path) -> str:
-    """`there is no file a.tsv, nor a.tsv.en and a.tsv.de`, and where it was looked for."""
+    """`there is no file a.tsv, nor a.tsv.en and a.tsv.de`, and the folder that was searched."""
     prefix = f", nor {path.name}.{sides.source} and {path.name}.{sides.target}"
-    told = f"there is no file {path}" + (prefix if len(paths) == 1 and not path.suffix else "")
+    message = f"there is no file {path}" + (prefix if len(paths) == 1 and not path.suffix else "")
     if path.is_absolute():
-        return told
+        return message
     start = "" if str(folder) == "." else " (data.path is relative as well)"
-    return f"{told} in {Path.cwd()}, where relative paths start{start}"
+    return f"{message} in {Path.cwd()}, where relative paths start{start}"
 
 
 def split_list(value: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where the splits of a corpus lie: in the repository, in a folder, in named files, on the hub."""
+"""The places of the splits of a corpus: the repository, a folder, named files or the hub."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from nmt.errors import UserError, require
 log = logging.getLogger(__name__)
 
 DEMO = Path(__file__).parents[2] / "data" / "demo"
-# How the splits are called in a folder; `test_2016_flickr` is the test set of Multi30k.
+# The names of the splits in a folder; `test_2016_flickr` is the test set of Multi30k.
 NAMES = {
     "train": ("train",),
     "validation": ("validation", "valid", "val", "dev"),
@@ -44,15 +44,15 @@ LAYOUT = (
 
 
 class Origin(NamedTuple):
-    """Where one split comes from. `read` starts from its beginning at each call.
+    """The place of one split. Each call of `read` starts from the beginning of the split.
 
-    It counts what is no pair: see `read_pairs`.
+    `read` also counts rows that are not pairs: see `read_pairs`.
     """
 
     name: str  # for messages
     read: Callable[[Counter[str]], Iterator[Pair]]
-    paths: tuple[Path, ...] = ()  # what its contents are hashed from,
-    fingerprint: str = ""  # or, where it has no files, this
+    paths: tuple[Path, ...] = ()  # the files, from which its contents are hashed
+    fingerprint: str = ""  # a hash of its contents, if it has no files
     alignments: Path | None = None  # Pharaoh format, a line for each pair
 
 
@@ -67,8 +67,8 @@ def find_origins(config: DataConfig) -> dict[str, Origin]:
         return hub_origins(config)
     if not DEMO.is_dir():
         raise UserError(
-            f"the demo corpus is not at {DEMO}: it lies in a clone of the repository, not in the "
-            "installed package; run from a clone or give its folder as data.path=FOLDER"
+            f"the demo corpus is not at {DEMO}: it is in a clone of the repository, not in the "
+            "installed package; run from a clone or set data.path=FOLDER"
         )
     return folder_origins(DEMO, config)
 
@@ -101,11 +101,11 @@ def file_origin(
     alignments: Path | None = None,
 ) -> Origin:
     """The pairs of one or more files (or twos of aligned files), one after the other."""
-    told: set[str] = set()  # as each reading finds out the same
+    noted: set[str] = set()  # every reading has the same notes: each is logged once
 
     def note(text: str) -> None:
-        if text not in told:
-            told.add(text)
+        if text not in noted:
+            noted.add(text)
             log.info("%s", text)
 
     def read(counts: Counter[str]) -> Iterator[Pair]:
@@ -120,7 +120,7 @@ def file_origin(
 
 
 def folder_origins(folder: Path, config: DataConfig) -> dict[str, Origin]:
-    """The splits in a folder, laid out like the hub's or as plain text files side by side."""
+    """The splits in a folder with the layout of the hub or with aligned text files."""
     require(isdir(folder), f"data.path: there is no folder {folder}")
     below = [folder / name for name in ("data", config.hub_subset) if name]
     origins = {}
@@ -153,7 +153,7 @@ def _find(folder: Path, name: str, config: DataConfig) -> Origin | None:
 
 
 def shards(folder: Path, name: str) -> list[Path]:
-    """The files `train-00000-of-00002.parquet` and so on, of which none may be missing."""
+    """The files `train-00000-of-00002.parquet` and so on. None may be missing."""
     shape = re.compile(rf"{name}-(\d{{1,9}})-of-(\d{{1,9}})(-\w+)?\.parquet")
     found = {path: shape.fullmatch(path.name) for path in folder.glob(f"{name}-*.parquet")}
     paths = sorted(path for path, match in found.items() if match)
@@ -191,12 +191,13 @@ def _download(config: DataConfig) -> Any:
     except (ConnectionError, datasets.exceptions.DatasetNotFoundError) as error:
         layout = LAYOUT.format(source=config.source_language, target=config.target_language)
         reason = (
-            "the Hugging Face hub cannot be reached and no earlier download is there"
+            "the Hugging Face hub cannot be reached, and there is no earlier download"
             if isinstance(error, ConnectionError)
-            else "the Hugging Face hub has no such dataset, or not for you"
+            else "the Hugging Face hub has no such dataset, or you have no access to it"
         )
         raise UserError(
-            f"{what} cannot be downloaded: {reason}; to use a copy give data.path=FOLDER, {layout}"
+            f"{what} cannot be downloaded: {reason}; to use a local copy, set data.path=FOLDER, "
+            f"{layout}"
         ) from error
     except (ValueError, RuntimeError, OSError, datasets.exceptions.DatasetsError) as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]

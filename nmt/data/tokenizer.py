@@ -141,7 +141,7 @@ class Tokenizers(NamedTuple):
             return cls(tokenizer, tokenizer)
         sides = [folder / f"tokenizer.{side}.model" for side in ("source", "target")]
         if not all(path.is_file() for path in sides):
-            raise UserError(f"{folder} has no tokenizer.model: it is no run of this program")
+            raise UserError(f"{folder} has no tokenizer.model: it is not a run of this program")
         return cls(*map(_load, sides))
 
 

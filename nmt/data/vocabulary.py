@@ -36,7 +36,7 @@ BY_SENTENCEPIECE = ("nfkc", "nmt_nfkc")  # the other normalisations are done in 
 
 
 def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
-    """A SentencePiece model of the texts; `what` names it in messages."""
+    """Trains a SentencePiece model on the texts; `what` names it in messages."""
     lines = [line for text in texts for line in training_lines(text, config.normalization)]
     if config.kind == "unigram":
         lines += lone_words(lines, config.vocabulary)
@@ -51,7 +51,10 @@ def train(texts: Iterable[str], config: TokenizerConfig, what: str) -> bytes:
     size = len(proto.pieces)
     if size < config.vocabulary:
         log.info(
-            "%s has %d pieces instead of %d: the corpus is small", what, size, config.vocabulary
+            "%s has %d pieces instead of %d, because the corpus is small",
+            what,
+            size,
+            config.vocabulary,
         )
     # A saved model says how its texts are normalised.
     proto.normalizer_spec.name = config.normalization
@@ -128,10 +131,10 @@ def run_trainer(lines: Sequence[str], config: TokenizerConfig) -> bytes:
 
 
 def drop_unrepeated(proto: Any, lines: Sequence[str]) -> None:
-    """Takes the pieces that the corpus has only once out of a BPE model.
+    """Removes the pieces that occur only once in the corpus from a BPE model.
 
-    Merges are in the order of falling frequency. The last ones for a small corpus spell whole
-    sentences, in scripts without spaces, which no other text has.
+    Merges are in the order of falling frequency. For a small corpus in a script without spaces, the
+    last ones spell whole sentences, which occur in no other text.
     """
     places = [at for at, piece in enumerate(proto.pieces) if is_merge(piece)]
     text = "\n".join(SPACE + line.replace(" ", SPACE) for line in lines)

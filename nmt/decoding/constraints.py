@@ -1,9 +1,8 @@
-"""What a user demands of the words of a translation: how it begins, words it must not have and
-words it must have.
+"""Constraints on the words of a translation: its beginning, forbidden words and required words.
 
-The demands are of the text, whatever pieces spell it. Words are whole (`Hund` is not in `Hunde`)
-and in their case; where a script has no spaces between words (Chinese, Thai), a phrase may stand
-beside any character. n hypotheses, V vocabulary.
+They hold for the text, however it is split into pieces. Words are whole (`Hund` is not in `Hunde`)
+and case-sensitive. In scripts without spaces between words (Chinese, Thai), a phrase may stand
+next to any character. n hypotheses, V vocabulary.
 """
 
 from __future__ import annotations
@@ -28,19 +27,20 @@ Flags = NDArray[np.bool_]
 
 
 class Demands(NamedTuple):
-    """On one translation. White space counts as one space, and none at the ends of phrases."""
+    """The demands on one translation. White space counts as one space, or none around phrases."""
 
-    prefix: str = ""  # the text begins so; its last word may go on, unless white space follows
+    # The text begins with it; its last word may continue unless a space follows.
+    prefix: str = ""
     forbidden: tuple[str, ...] = ()  # words or phrases, none of which is in the text
     required: tuple[str, ...] = ()  # words or phrases, all of which are
 
     def spelt(self, rule: Callable[[str], str]) -> Demands:
-        """With each text as a rule spells it, such as that of the vocabulary's normalisation."""
+        """The demands with `rule` applied to each text, such as the vocabulary's normalisation."""
         forbidden, required = (tuple(map(rule, each)) for each in (self.forbidden, self.required))
         return Demands(rule(self.prefix), forbidden, required)
 
     def tidy(self) -> Demands:
-        """In the one form that is searched for."""
+        """The demands in the normal form that the search uses."""
         prefix = one_line(self.prefix).lstrip()
         return Demands(prefix, _phrases(self.forbidden), _phrases(self.required))
 
@@ -52,20 +52,20 @@ def _phrases(phrases: Iterable[str]) -> tuple[str, ...]:
 
 
 def complaints(text: str, demands: Demands) -> list[str]:
-    """Which of the demands a translation does not meet, in words; none: it meets all."""
+    """A few words for each demand that the translation does not meet: `lacks 'Hund'`."""
     prefix, forbidden, required = demands.tidy()
     bounded = f" {text}"
     return [
-        *([] if text.startswith(prefix) else [f"it does not begin with {prefix!r}"]),
-        *(f"it has {each!r}" for each in forbidden if contains(bounded, each, ended=True)),
-        *(f"it lacks {each!r}" for each in required if not contains(bounded, each, ended=True)),
+        *([] if text.startswith(prefix) else [f"does not begin with {prefix!r}"]),
+        *(f"contains {each!r}" for each in forbidden if contains(bounded, each, ended=True)),
+        *(f"lacks {each!r}" for each in required if not contains(bounded, each, ended=True)),
     ]
 
 
 class Constrain:
-    """The demands on each of many sentences, as `translate_ids` asks for them.
+    """The demands on many sentences, in the form that `translate_ids` needs.
 
-    `pieces` are those of the target, by id. Raises `UserError` for what cannot be met.
+    `pieces` are those of the target, by id. Raises `UserError` for demands that cannot be met.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ def _check(demands: Demands, spelling: Spelling, config: DecodingConfig) -> None
 
 
 class Prefix:
-    """A text that translations begin with."""
+    """A text that a translation must begin with."""
 
     def __init__(self, spelling: Spelling, prefix: str) -> None:
         self.spelling = spelling
@@ -116,7 +116,7 @@ class Prefix:
         self._following = lru_cache(maxsize=256)(self._open)
 
     def allowed(self, tokens: Sequence[int]) -> Flags | None:
-        """What may follow these: (V,); None: anything."""
+        """Which pieces may follow the tokens: (V,); None: any."""
         text = b""
         for token in tokens:
             spelt = self.spelling.spelt[token]
@@ -127,8 +127,8 @@ class Prefix:
         return self._following(self.prefix[len(text) :], after_space, not tokens)
 
     def _open(self, rest: bytes, after_space: bool, first: bool) -> Flags:
-        """(V,) the pieces that lie along `rest`; after a space, another changes no text. One by
-        itself only comes `first`, or it could come for ever."""
+        """Which pieces continue along `rest`: (V,). After a space, another space changes no text. A
+        piece that is only a space is allowed `first` alone, or it could repeat for ever."""
         allowed = np.zeros(len(self.spelling.spelt), dtype=np.bool_)
         tokens = self.spelling.whole.meeting(rest)
         if after_space:
@@ -164,13 +164,13 @@ class Lexical:
         return lacking if any(each.required for each in self.phrases if each) else None
 
     def _allowed(self, sentence: int, tokens: Sequence[int]) -> Flags:
-        """What may follow for the prefix: (V,)"""
+        """Which pieces the prefix allows next: (V,)"""
         prefix = self.prefixes[sentence]
         allowed = None if prefix is None else prefix.allowed(tokens)
         return self._anything if allowed is None else allowed
 
     def _lacking(self, sentence: int, tokens: Sequence[int]) -> Distances:
-        """What each piece leaves lacking of the phrases: (V,)"""
+        """How much of the phrases each next piece would leave missing: (V,)"""
         phrases = self.phrases[sentence]
         if phrases is None:
             return self._nothing_lacking

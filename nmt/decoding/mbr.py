@@ -1,5 +1,5 @@
-"""Minimum Bayes risk: of many samples the one most like the others (Eikema and Aziz 2020; Freitag
-et al. 2022), by a score that compares texts."""
+"""Minimum Bayes risk decoding: the sample that is most similar to all others, by a score that
+compares two texts (Eikema and Aziz 2020; Freitag et al. 2022)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from functools import cache, lru_cache
 
 from nmt.writing import bleu_tokenizer
 
-Utility = Callable[[str, str], float]  # of a hypothesis, were the second text the reference
+Utility = Callable[[str, str], float]  # of a hypothesis, with the second text as reference
 
 
 def expected_utilities(samples: Sequence[str], utility: Utility) -> dict[str, float]:
-    """Of each different sample the mean utility, each of all samples being the reference once.
+    """The mean utility of each different sample, with every sample as the reference once.
 
-    Equal samples are compared once and weigh as many.
+    Equal samples are compared only once, and weighted by their number.
     """
     counts = Counter(samples)
     return {
@@ -26,8 +26,11 @@ def expected_utilities(samples: Sequence[str], utility: Utility) -> dict[str, fl
 
 
 def pick_utility(name: str) -> Utility:
-    """chrf or bleu of sentences, 0 to 100, as sacrebleu counts them (BLEU of as many orders as the
-    sentence has n-grams, of the tokens that suit the script of the reference)."""
+    """chrF or BLEU of sentences, 0 to 100, as sacrebleu computes them.
+
+    BLEU uses the orders for which the sentence has n-grams, and the tokenizer for the script of the
+    reference.
+    """
     if name == "chrf":
         from sacrebleu.metrics.chrf import CHRF
 
@@ -39,7 +42,7 @@ def pick_utility(name: str) -> Utility:
     def bleu(tokenizer: str) -> BLEU:
         return BLEU(tokenize=tokenizer, effective_order=True)
 
-    @lru_cache(maxsize=1024)  # about the samples of a sentence
+    @lru_cache(maxsize=1024)  # enough for the samples of a sentence
     def suited(reference: str) -> BLEU:
         return bleu(bleu_tokenizer("", [reference]))
 

@@ -45,19 +45,19 @@ class Splitting:
 
 
 def parts_of(lines: Sequence[str], pieces: Pieces, splitting: Splitting) -> list[list[str]]:
-    """The parts of each line: the whole line, its sentences, or what a longer text is cut into."""
+    """The parts of each line: the whole line, or its sentences; longer texts are cut."""
     return cut_long([texts_of(line, splitting) for line in lines], pieces, splitting)
 
 
 def texts_of(line: str, splitting: Splitting) -> list[str]:
-    """What of a line is translated at once if it is not too long."""
+    """The texts of a line that are translated separately, if they are not too long."""
     return split_sentences(line, splitting.language) if splitting.by_sentence else [line]
 
 
 def cut_long(
     lines: Sequence[Sequence[str]], pieces: Pieces, splitting: Splitting
 ) -> list[list[str]]:
-    """The texts of each line, those cut that are longer than a part may be."""
+    """The texts of each line. Texts that are longer than a part may be are cut."""
     longest, language = splitting.longest, splitting.language
     return [
         [part for text in texts for part in cut(text, longest, pieces, language)] for texts in lines
@@ -77,7 +77,7 @@ def translate_parts(
 ) -> list[Translation]:
     """Translates lines in parts, with up to `n_best` hypotheses of each; see `n_best_lines`.
 
-    The forbidden words of `demands` hold for every part of a line, everything else only for the
+    The forbidden words of `demands` hold for every part of a line, the other demands only for the
     first. `progress` counts lines.
     """
     parts_in_all = sum(map(len, lines))
@@ -97,19 +97,18 @@ def translate_parts(
 
 
 def warn_of_cut(cut: int, lines: int, config: DecodingConfig) -> None:
-    """Says how many of the translations of so many lines reached the length limit."""
+    """Warns that `cut` of the translations of `lines` lines reached the length limit."""
     if cut:
-        told = (
+        message = (
             "the length limit (%g x source pieces + %d) cut off %d of %d translations. "
             "If they should be longer, raise decoding.max_ratio or decoding.max_extra; "
             "a model that repeats itself needs more training or decoding.no_repeat_ngram"
         )
-        log.warning(told, *length_limit(config), cut, lines)
+        log.warning(message, *length_limit(config), cut, lines)
 
 
 def in_lines(progress: Callable[[int], None], lines: int, parts: int) -> Callable[[int], None]:
-    """A function that is told how many more parts are done, and tells `progress` how many lines
-    that is."""
+    """A callback that converts a number of finished parts to lines, for `progress`."""
     done, parts = 0, max(parts, 1)
 
     def tell(more: int) -> None:

@@ -1,4 +1,4 @@
-"""A text cut into parts that are short enough for a model."""
+"""Cutting a text into parts that are short enough for a model."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nmt.decoding.sentences import sentence_ends
 CLAUSE = re.compile(r"[,;:]['\"”’)\]]*\s+|[，；：、،؛၊፣፤፥፦…—]+[”’」』）]*\s*|\s[–-]\s+")
 SPACE = re.compile(r"\s+")
 LEADING_VOWEL = re.compile("[เ-ไເ-ໄ]\\Z")  # Thai and Lao write these before their consonant
-LEAST = 1 / 3  # of the room that a part ending in such punctuation fills, lest it be too short
+LEAST = 1 / 3  # share of the room that a part up to such punctuation must fill
 
 
 class Pieces(Protocol):
-    """What cutting asks of a tokenizer."""
+    """The part of a tokenizer that cutting needs."""
 
     def encode(self, text: str) -> list[int]:
         """The ids, EOS last."""
@@ -30,11 +30,10 @@ class Pieces(Protocol):
 
 
 def cut(text: str, most: int, pieces: Pieces, language: str = "") -> list[str]:
-    """Parts of a text of at most `most` pieces each, or of one character.
+    """Cuts a text into parts of at most `most` pieces each, or of one character.
 
-    A part ends at the last end of a sentence that leaves it short enough; where there is none,
-    after punctuation, then between two words, then between two pieces, and never within what a
-    reader sees as one character.
+    A part ends after a sentence if possible, otherwise after punctuation, between two words or
+    between two pieces, but never within what a reader sees as one character.
     """
     if len(text) < 2 or _count(text, pieces) <= most:
         return [text]
@@ -48,14 +47,14 @@ def cut(text: str, most: int, pieces: Pieces, language: str = "") -> list[str]:
 
 
 class Places:
-    """Where a text may be cut: offsets in rising order."""
+    """The places where a text may be cut: offsets in rising order."""
 
     def __init__(self, text: str, pieces: Pieces, language: str) -> None:
         self.text, self.pieces, self.language = text, pieces, language
         self.begins = [begin for begin, _ in pieces.spans(text)[:-1]]  # of each piece
 
     def reach(self, begin: int, room: int) -> int:
-        """Behind the last of `room` pieces from `begin` on."""
+        """The offset behind the last of `room` pieces from `begin` on."""
         after = bisect_left(self.begins, begin) + room
         return self.begins[after] if after < len(self.begins) else len(self.text)
 
@@ -93,11 +92,11 @@ class Places:
 
 
 def _next_cut(places: Places, begin: int, most: int) -> int:
-    """The end of the part that begins there."""
+    """The end of the part that begins at `begin`."""
     room = most
     while True:
         end = _best_cut(places, begin, room)
-        # By itself a part may have more pieces than within the text.
+        # A part encoded alone may have more pieces than it has within the text.
         excess = _count(places.text[begin:end].strip(), places.pieces) - most
         if excess <= 0 or room == 1:
             return end

@@ -9,17 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-ODD_SPACE = re.compile(r"[^\S ]")  # on which sentencex 1.0 fails: no-break spaces, tabs
+ODD_SPACE = re.compile(r"[^\S ]")  # no-break spaces and tabs, on which sentencex 1.0 fails
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-# Ends of sentences that sentencex does not know: Khmer, Tibetan (whose shad needs a space) and
-# the Greek question mark of its own.
+# Ends of sentences that sentencex does not know: in Khmer and Tibetan (where a space must
+# follow the shad), and the Greek question mark.
 OTHER_END = re.compile(r"[\u17d4\u17d5\u0f0e\u0df4]\s*|[\u0f0d\u037e]\s+")
-# No end of a sentence although sentencex cuts there: within a name (`example.Com`), and after a
-# quotation that the sentence goes on from (`“你好。”他说。`).
+# Characters around cuts of sentencex that are not ends of sentences: within a name (`example.Com`),
+# and after a quotation within a sentence (`“你好。”他说。`).
 GLUED = ".!?\"'”’»」』）)]"
 OPENING = "\"'“‘«„「『（([¿¡"
 
-# Scripts that put no space between sentences. Thai, Lao, Khmer and Burmese do.
+# Languages without spaces between sentences (Thai, Lao, Khmer and Burmese have them).
 UNSPACED = frozenset(("zh", "zho", "cmn", "yue", "wuu", "lzh", "ja", "jpn"))
 
 
@@ -52,7 +52,7 @@ def joined(texts: Sequence[str], language: str) -> str:
         return " ".join(texts)
     whole = ""
     for text in texts:
-        # Two Latin words or numbers would become one.
+        # Without a space, two Latin words or numbers would become one.
         whole += " " if whole[-1:].isascii() and whole[-1:].isalnum() and text[0].isascii() else ""
         whole += text
     return whole

@@ -1,5 +1,6 @@
-"""Lines of text in, lines of text out, over the one search: the only place that knows what an
-empty line is. It knows a tokenizer by its two directions alone, as functions.
+"""Translation of lines of text with the search; the only place that treats empty lines.
+
+A tokenizer is represented by two functions, for encoding and for decoding.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ Encode = Callable[[str], list[int]]
 
 
 class Codec(NamedTuple):
-    """From a line to ids and back."""
+    """The functions and facts of the tokenizers that translating lines needs."""
 
     encode: Encode  # of the source
     decode: Callable[[Sequence[int]], str]  # of the target
-    pieces: Sequence[str] = ()  # of the target's vocabulary, where words are demanded
+    pieces: Sequence[str] = ()  # of the target's vocabulary; needed for demands
     language: str = ""  # of the target
 
 
@@ -31,10 +32,10 @@ class Candidate(NamedTuple):
     """A hypothesis as text."""
 
     text: str
-    score: float  # as `Hypothesis`; of strategy mbr the expected utility, 0 to 100
+    score: float  # as in `Hypothesis`; with strategy mbr the expected utility, 0 to 100
     log_prob: float
     tokens: list[int]
-    cut: bool = False  # as `Hypothesis`
+    cut: bool = False  # as in `Hypothesis`
 
 
 NOTHING = Candidate("", 0.0, 0.0, [])
@@ -51,14 +52,14 @@ def n_best_lines(
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[list[Candidate]]:
-    """Up to `n_best` candidates of each line, all of different text, best first; at least one.
+    """Up to `n_best` candidates for each line, with different texts, best first; at least one.
 
-    A line with nothing visible in it (or what the tokenizer drops) gives an empty one, without
-    asking the model. Of samples (strategy sample) so many are drawn; of strategy mbr,
-    `config.samples`. `demands` are on the words of each line, if any.
+    A line without visible characters (or only with those that the tokenizer drops) gives an empty
+    candidate, without the model. With strategy sample, `n_best` samples are drawn; with strategy
+    mbr, `config.samples`. `demands` has one entry per line, or is empty.
     """
     encoded = [codec.encode(line.strip()) for line in lines]
-    # More than EOS.
+    # Lines with more than EOS.
     spoken = [row for row, ids in enumerate(encoded) if len(ids) > 1 and is_visible(lines[row])]
     if progress is not None:
         progress(len(lines) - len(spoken))
@@ -86,7 +87,7 @@ def n_best_lines(
 
 
 def is_visible(text: str) -> bool:
-    """Whether there is anything but white space and characters that only control or format."""
+    """Whether it has characters other than white space, control and format characters."""
     return any(category(letter) not in ("Cc", "Cf", "Zs", "Zl", "Zp") for letter in text)
 
 
@@ -97,7 +98,7 @@ def by_utility(samples: Sequence[Candidate], utility: Utility) -> list[Candidate
 
 
 def best_first(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """By score, then by probability; of those with one text the first."""
+    """Sorted by score, then by probability; only the first of those with the same text."""
     order = sorted(candidates, key=lambda each: (-each.score, -each.log_prob))
     first: dict[str, Candidate] = {}
     for each in order:

@@ -1,4 +1,4 @@
-"""Many sentences: sorted by length, searched in batches, handed back in their order."""
+"""Many sentences: sorted by length, translated in batches, and returned in their order."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from nmt.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# Batches side by side where nobody says how many.
+# Batches in parallel, unless decoding.workers says how many.
 WORKERS = 2
-# Tokens of a batch, as decoding.batch_tokens counts them, from which two side by side are sooner
-# done than one after the other: in smaller ones Python, which does one thing at a time, is most.
+# Tokens of a batch, counted like decoding.batch_tokens, from which two in parallel are faster than
+# one after the other. Smaller ones spend most of the time in Python, which runs one at a time.
 WORTHWHILE = 3072
 
-# The length limit of a model of which nobody knows what its training data were like.
+# The length limit of a model whose training data are unknown.
 MAX_RATIO, MAX_EXTRA = 1.5, 10
 
-# Demands on the sentences of these indices, together in a batch.
+# Makes the constraint for a batch, from the indices of its sentences.
 Constrain = Callable[[Sequence[int]], Constraint]
 
 
@@ -48,10 +48,10 @@ def translate_ids(
     constrain: Constrain | None = None,
     shortlist: Shortlist | None = None,
 ) -> list[list[Hypothesis]]:
-    """Up to `n_best` different hypotheses of each sentence, best first; of samples all `n_best`.
+    """Up to `n_best` different hypotheses of each sentence, best first; exactly `n_best` samples.
 
-    Sentences are ids that end in EOS. `progress` is told, batch by batch, how many more are done.
-    A batch for which a GPU has not the memory is halved.
+    Sentences are ids that end in EOS. `progress` is called after each batch with its number of
+    sentences. If a GPU runs out of memory, the batch is split.
     """
     job = _Job(predictor, sources, config, n_best, constrain, shortlist)
     found: list[list[Hypothesis]] = [[] for _ in sources]
@@ -68,7 +68,7 @@ def translate_ids(
 
 @dataclass
 class _Job:
-    """What `translate_ids` is asked for, batch by batch."""
+    """The arguments of `translate_ids`, to be searched batch by batch."""
 
     predictor: Predictor
     sources: Sequence[Sequence[int]]
@@ -89,14 +89,14 @@ class _Job:
         """The hypotheses of the sentences of these indices."""
         found = self._attempt(batch)
         if found is None:
-            # Here, where no exception holds on to what did not fit.
+            # Not in the `except` block, where the exception would keep the tensors alive.
             torch.cuda.empty_cache()
             halves = halved(batch, self.predictor.device)
             return [best for half in halves for best in self.search(half)]
         return found if self.drawn else [distinct(best)[: self.n_best] for best in found]
 
     def _attempt(self, batch: list[int]) -> list[list[Hypothesis]] | None:
-        """None where the memory is not enough."""
+        """Returns None if the GPU runs out of memory."""
         config, device = self.config, self.predictor.device
         chosen = [self.sources[index] for index in batch]
         limits = [longest_translation(source, config) for source in chosen]
@@ -119,7 +119,7 @@ class _Job:
 
 
 def workers_for(tokens: int, config: DecodingConfig, device: torch.device) -> int:
-    """How many batches are searched side by side, of `tokens` in all."""
+    """How many batches are searched in parallel, for `tokens` in total."""
     if device.type != "cpu":
         return 1
     most = config.workers or WORKERS, torch.get_num_threads()
@@ -130,11 +130,14 @@ def halved(batch: list[int], device: torch.device) -> list[list[int]]:
     """The two halves of a batch that does not fit."""
     if len(batch) == 1:
         raise UserError(
-            f"{device} has not the memory to translate a sentence: a shorter one or a smaller "
-            "decoding.beam_size would need less"
+            f"not enough memory on {device} to translate this sentence; shorten it or reduce "
+            "decoding.beam_size"
         )
-    told = "%s has not the memory to translate %d sentences at once: they are halved; a lower "
-    log.warning(told + "decoding.batch_tokens would be faster", device, len(batch))
+    log.warning(
+        "not enough memory on %s to translate %d sentences at once: splitting them. A smaller "
+        "decoding.batch_tokens would be faster",
+        *(device, len(batch)),
+    )
     middle = len(batch) // 2
     return [batch[:middle], batch[middle:]]
 
@@ -164,7 +167,7 @@ def pick_strategy(
 
 
 def distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    """The first of those that say the same: groups of a beam can."""
+    """The hypotheses without repetitions, which groups of a beam can produce."""
     first: dict[tuple[int, ...], Hypothesis] = {}
     for each in hypotheses:
         first.setdefault(tuple(each.tokens), each)
@@ -172,10 +175,10 @@ def distinct(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
 
 
 def batches(sources: Sequence[Sequence[int]], tokens: int, workers: int = 1) -> Iterator[list[int]]:
-    """Indices of sentences of like length, at most `tokens` padded pieces or one sentence a batch;
-    as many batches for each of the `workers`, where their sizes allow it.
+    """Indices of sentences of similar length: at most `tokens` padded pieces, or one sentence, per
+    batch; if possible, the same number of batches for each of the `workers`.
 
-    Longest first: what does not fit into memory fails at once.
+    The longest come first, so that a lack of memory shows at once.
     """
     order = sorted(range(len(sources)), key=lambda index: -len(sources[index]))
 
@@ -200,7 +203,7 @@ def longest_translation(source: Sequence[int], config: DecodingConfig) -> int:
 
 
 def length_limit(config: DecodingConfig) -> tuple[float, int]:
-    """Pieces of the translation per piece of the source, and how many more."""
+    """The limit as pieces per source piece, and additional pieces."""
     ratio = MAX_RATIO if config.max_ratio is None else config.max_ratio
     return ratio, MAX_EXTRA if config.max_extra is None else config.max_extra
 
@@ -213,7 +216,7 @@ def pad(sources: Sequence[Sequence[int]]) -> Tensor:
 
 @contextmanager
 def evaluating(model: nn.Module | Predictor) -> Iterator[None]:
-    """The model without dropout; its training flag is as before afterwards."""
+    """Puts the model into evaluation mode (no dropout) and restores its mode at the end."""
     training = model.training
     model.eval()
     try:

@@ -1,6 +1,6 @@
-"""The alignments that attention draws, and how well they point where the words truly come from:
-the alignment error rate. A run stores the head that aligned best on the validation set in
-alignment.json.
+"""Word alignments from attention, and their error rate against true alignments.
+
+A run stores the head that aligns best on the validation set in alignment.json.
 
 L layers, H heads, T target words, S source words (without </s>).
 """
@@ -22,7 +22,7 @@ Links = Sequence[tuple[int, int]]  # (source word, target word), both from 0
 
 
 class HeadAlignment(NamedTuple):
-    """The alignment that one head draws, against the true one. `reading` as in `attention_maps`."""
+    """The quality of the alignment by one head. `reading` is that of `attention_maps`."""
 
     layer: int  # from 1, as the figures count
     head: int  # from 1
@@ -37,12 +37,12 @@ class HeadAlignment(NamedTuple):
 
 
 class Aligner(NamedTuple):
-    """Whose attention aligns words: without a number, the mean of all heads of the last layer."""
+    """The attention that aligns words. Without numbers: the mean of all heads of the last layer."""
 
     layer: int | None = None  # from 1
     head: int | None = None  # from 1
     reading: str = "predicting"
-    split: str = "validation"  # on which it was selected
+    split: str = "validation"  # the split that selected the head
 
     def pick(self, weights: np.ndarray) -> np.ndarray:
         """(L, H, I, J) -> (1, 1, I, J)"""
@@ -57,20 +57,20 @@ def select_head(heads: Sequence[HeadAlignment]) -> HeadAlignment | None:
 
 
 def same_head(heads: Sequence[HeadAlignment], selected: Aligner) -> HeadAlignment | None:
-    """What the selected head does on another split."""
+    """The selected head among those of another split."""
     place = selected[:3]
     return next((head for head in heads if (head.layer, head.head, head.reading) == place), None)
 
 
 def save_aligner(run: Path, head: HeadAlignment, split: str) -> None:
-    """Stores the head that was selected on a split, with its error rate there."""
+    """Stores the head that a split has selected, with its error rate there."""
     text = json.dumps(head._asdict() | {"split": split}, indent=2) + "\n"
     (run / "alignment.json").write_text(text, encoding="utf-8")
 
 
 @reads_run
 def load_aligner(run: Path, model: ModelConfig) -> Aligner:
-    """The head that the run has selected, which must exist in the model; without one, the mean."""
+    """The head that the run has selected, or the mean of the last layer if it has none."""
     file = run / "alignment.json"
     if not file.is_file():
         return Aligner()
@@ -83,7 +83,7 @@ def load_aligner(run: Path, model: ModelConfig) -> Aligner:
             str(found.get("split", "validation")),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged: it names no layer, head and reading") from error
+        raise UserError(f"{file} is damaged: layer, head or reading is missing or wrong") from error
     layers, heads = model.decoder_layers, model.attention.heads
     require(
         1 <= (aligner.layer or 0) <= layers and 1 <= (aligner.head or 0) <= heads,

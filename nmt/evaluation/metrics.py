@@ -1,4 +1,4 @@
-"""BLEU, chrF and TER as sacrebleu counts them (Post 2018), with the signatures to cite."""
+"""BLEU, chrF and TER as sacrebleu computes them (Post 2018), with the signatures to cite."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 NAMES = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
 LOWER_IS_BETTER = ("ter", "nll")
-ORDER = 4  # tokens of the longest sequences that BLEU counts
+ORDER = 4  # tokens in the longest sequences that BLEU counts
 LOOKED_AT = 2000  # references
 
 
@@ -36,20 +36,20 @@ Scores = Mapping[str, Score]  # by the name of the metric: bleu, chrf, ter
 
 
 def merit(metric: str, value: float) -> float:
-    """`value` with the sign that makes higher better; what is no number is worst."""
+    """`value` with the sign that makes higher better; NaN is worst."""
     if math.isnan(value):
         return -math.inf
     return -value if metric in LOWER_IS_BETTER else value
 
 
 class Scorer:
-    """Scores detokenized translations of sentences that have these references.
+    """Scores detokenized translations against references.
 
-    `references` holds one list per set of references. BLEU's tokenizer is that of
-    `config.tokenize`, else the one that suits the target language, else the text. TER takes
-    seconds per thousand sentences and is left out unless asked for, and for text without words
-    (Chinese, Thai). Raises `UserError` if the references do not fit together or a tokenizer cannot
-    be had.
+    `references` holds one list per set of references. BLEU's tokenizer is
+    `config.tokenize`, or that of the target language, or that of the scripts in the references.
+    TER takes seconds per thousand sentences, so it is computed only if `ter` is true, and not for
+    text without spaces (Chinese, Thai). Raises `UserError` if the sets of references differ in
+    length or a tokenizer is not available.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Scorer:
         )
         require(bool(references[0]), "there is nothing to score: the reference is empty")
         config = config or EvaluationConfig()
-        # Accents count alike, however a file spells them (NFC, NFD).
+        # The encoding of accents (NFC, NFD) must not change the scores.
         self.references = [list(map(normalized, each)) for each in references]
         self.tokenizer = config.tokenize or bleu_tokenizer(language, references[0])
         self._bleu = load_bleu(self.tokenizer, config.lowercase)
@@ -93,7 +93,7 @@ class Scorer:
         return {**scores, **(self._ter(hypotheses) if self._with_ter else {})}
 
     def _ter(self, hypotheses: Sequence[str]) -> Scores:
-        """Edits of words: those between spaces, else BLEU's. Characters would take minutes."""
+        """TER of the words between spaces, or of BLEU's tokens. Characters would take minutes."""
         from sacrebleu.metrics.ter import TER
 
         metric, references, tokens = TER(), self.references, "tercom"
@@ -111,7 +111,7 @@ class Scorer:
         return [self._bleu.tokenizer(line) for line in lines]
 
     def _warn_of_short_lines(self) -> None:
-        """BLEU is the product of its precisions: it is 0 without any sequence of four tokens."""
+        """Warns if few lines have four tokens: without a match of four tokens, BLEU is 0."""
         lines = self._tokenized(list(islice(self.references[0], LOOKED_AT)))
         long = sum(len(line.split()) >= ORDER for line in lines)
         if long < len(lines) / 10:
@@ -134,7 +134,7 @@ def score(
 
 
 def load_bleu(tokenizer: str, lowercase: bool = False) -> BLEU:
-    """Raises `UserError` if the tokenizer is not installed or cannot be downloaded."""
+    """BLEU with a tokenizer. Raises `UserError` if that is missing or cannot be downloaded."""
     from sacrebleu.metrics.bleu import BLEU
 
     if not is_installed(tokenizer):
@@ -145,7 +145,7 @@ def load_bleu(tokenizer: str, lowercase: bool = False) -> BLEU:
         )
     try:
         return BLEU(tokenize=tokenizer, lowercase=lowercase)
-    # sacrebleu downloads some models, and even exits where that fails.
+    # sacrebleu downloads some models, and exits the program if that fails.
     except (Exception, SystemExit) as error:
         raise UserError(
             f"the model of evaluation.tokenize={tokenizer} cannot be loaded ({error}); it is "

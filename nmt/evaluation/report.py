@@ -1,4 +1,4 @@
-"""How good a model is on a split: the same figures in training, at its end and in evaluate.py."""
+"""Evaluation of a model on a split, for validation, for the end of training and evaluate.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Evaluation(NamedTuple):
-    """Of one model on one split."""
+    """The results of one model on one split."""
 
     scores: Scores
     hypotheses: list[str]
@@ -36,7 +36,7 @@ class Evaluation(NamedTuple):
 
     @property
     def best_head(self) -> HeadAlignment | None:
-        """The best on this split: its error rate is an honest figure only for another one."""
+        """The best head on this split, whose error rate here is therefore flattering."""
         return select_head(self.heads)
 
 
@@ -53,11 +53,11 @@ def evaluate(
     shortlist: Shortlist | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Translates the split and scores it; aligns the attention where true alignments are known.
+    """Translates and scores a split, and compares the attention to true alignments if it has any.
 
     `scorer` must have the references of the split; without one, its target side is the reference.
-    Lines are split as `Translator` does it. `language` is that of the translations. `progress` is
-    told how many more sentences are translated. The model is left in its mode.
+    Lines are split as in `Translator`. `language` is that of the translations. `progress` is called
+    with numbers of translated sentences. The mode of the model does not change.
     """
     scorer = scorer or Scorer([split.target])
     begun = perf_counter()
@@ -88,7 +88,7 @@ def evaluate(
 
 
 def head_alignments(model: Seq2Seq, tokenizers: Tokenizers, split: Split) -> list[HeadAlignment]:
-    """Every head in both readings, led through the references; empty without true alignments."""
+    """All heads in both readings, on the references; empty without true alignments."""
     if split.alignments is None:
         return []
     with evaluating(model):

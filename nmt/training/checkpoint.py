@@ -1,15 +1,15 @@
-"""A run is a directory, and this is how it is written and read.
+"""Run directories: how they are written and read.
 
     config.yaml  tokenizer.model  checksums.json  metrics.jsonl  summary.json  lock
-    corpus.json: how long the training sentences were
+    corpus.json: lengths of the training sentences (see seen.py)
     checkpoints/<step>/model.safetensors, training.pt, checksums.json
     checkpoints/averaged/: the same
     checkpoints/best, checkpoints/last: files that name one of the folders
-    checkpoints/<step>.damaged/: what was found damaged and set aside
+    checkpoints/<step>.damaged/: damaged checkpoints, set aside
     lexicon/lexicon.safetensors, checksums.json: for shortlists, at the end of training
 
-It is self-contained and movable. Reading one that a stranger made runs none of their code:
-safetensors, YAML through the schema, `torch.load(weights_only=True)`; nothing outside is read.
+A run is self-contained and can be moved. Loading the run of a stranger executes no code from it
+(safetensors, YAML through the schema, `torch.load(weights_only=True)`) and reads no other files.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class Run(NamedTuple):
     """A trained model with everything it needs."""
 
     path: Path
-    config: Config  # with the length limit that was learnt, where the user gave none
+    config: Config  # with the learnt length limit, unless the user has set one
     tokenizers: Tokenizers
     model: Seq2Seq  # in evaluation mode, on its device
-    seen: Seen | None = None  # unknown for runs of earlier versions
+    seen: Seen | None = None  # None for runs of earlier versions
 
 
 @reads_run
@@ -77,7 +77,7 @@ def load_run(
 ) -> Run:
     """Opens a run directory; `checkpoint` is best, last, averaged or a step.
 
-    `overrides` such as `decoding.beam_size=8` go through the schema. Raises `UserError` where the
+    `overrides` such as `decoding.beam_size=8` go through the schema. Raises `UserError` if the
     run or the checkpoint is missing or damaged.
     """
     run = Path(path)
@@ -108,8 +108,8 @@ def check_name(config: Config) -> None:
 def create_run(config: Config, tokenizers: Tokenizers, seen: Seen | None = None) -> Path:
     """Makes the directory of a new run: runs/<name>, which must not exist yet.
 
-    Without a name it is called after corpus and model, with a number where that is taken. It
-    appears with its config and its tokenizers: from then on it can be resumed.
+    Without a name it is called after corpus and model, with a number if that name is taken. It
+    appears complete with config and tokenizers, so that it can be resumed from then on.
     """
     check_name(config)
     plain = config.name or f"{config.data.name}-{config.model.name}"
@@ -130,7 +130,7 @@ def create_run(config: Config, tokenizers: Tokenizers, seen: Seen | None = None)
 
 
 def _named(beside: Path, runs: str, plain: str) -> Path:
-    """Renames a finished folder to the first name that is free."""
+    """Renames the finished folder to the first free name."""
     for number in range(1, 10_000):
         run = Path(runs, plain if number == 1 else f"{plain}-{number}")
         if run.exists():
@@ -147,7 +147,7 @@ def _named(beside: Path, runs: str, plain: str) -> Path:
 
 
 def write_config(config: Config, run: Path) -> None:
-    """Writes config.yaml, and the checksums of what every checkpoint of the run needs."""
+    """Writes config.yaml, and the checksums of the files that every checkpoint needs."""
     beside = run / ".config.yaml.part"
     save_config(config, beside)
     write_whole(run / CONFIG, beside.read_bytes())
@@ -157,9 +157,9 @@ def write_config(config: Config, run: Path) -> None:
 
 @reads_run
 def check_run(run: Path) -> None:
-    """Raises `UserError` where a run directory leads out of itself or its tokenizer is damaged.
+    """Raises `UserError` if a link leads out of the run directory or the tokenizer is damaged.
 
-    The config may have been edited, and is checked by itself; that is only told.
+    For a config that has been edited it only warns: the schema checks the values.
     """
     check_inside(run)
     if not (run / CHECKSUMS).is_file():
@@ -168,7 +168,7 @@ def check_run(run: Path) -> None:
     if found is not None:
         raise UserError(found)
     if damage(run, CONFIG) is not None:
-        log.warning("%s was changed since this program wrote it", run / CONFIG)
+        log.warning("%s has been modified since it was written", run / CONFIG)
 
 
 def find_checkpoint(run: Path, name: str) -> Path:
@@ -183,11 +183,11 @@ def find_checkpoint(run: Path, name: str) -> Path:
 
 
 def _pointed(run: Path, pointer: str) -> str | None:
-    """What `best` or `last` names; None for other names and where the file is not there."""
+    """The name in the file `best` or `last`; None for other names, and if there is no file."""
     file = run / "checkpoints" / pointer
     if pointer not in ("best", "last") or not file.is_file():
         return None
-    with file.open("rb") as handle:  # a stranger's may be of any size and hold anything
+    with file.open("rb") as handle:  # that of a stranger may have any size and contents
         return handle.read(100).decode(errors="replace").strip()
 
 
@@ -206,21 +206,21 @@ def checkpoints(run: Path) -> list[Path]:
 
 
 def check_sound(run: Path, checkpoint: Path) -> None:
-    """Raises `UserError` that names what is damaged in a checkpoint, and a sound one."""
+    """Raises `UserError` if a checkpoint is damaged. The message names an intact one."""
     found = damage(checkpoint)
     if found is None:
         return
     others = (entry for entry in reversed(checkpoints(run)) if entry != checkpoint)
     sound = next((entry.name for entry in others if damage(entry) is None), None)
-    hint = f"checkpoint {sound} is sound" if sound else "the run has no other sound checkpoint"
+    hint = f"checkpoint {sound} is intact" if sound else "the run has no other intact checkpoint"
     raise UserError(f"{found}; {hint}")
 
 
 def newest_sound(run: Path) -> Path | None:
-    """The checkpoint to go on from; None where none was saved yet.
+    """The newest intact checkpoint to resume from; None if none has been saved yet.
 
-    Removes what dead saves left and sets damaged checkpoints aside, so only the process that holds
-    the lock of the run may ask. Raises `UserError` where all are damaged.
+    It removes remains of interrupted saves and sets damaged checkpoints aside, so the caller must
+    hold the lock of the run. Raises `UserError` if all checkpoints are damaged.
     """
     folder = run / "checkpoints"
     clean_up(run)
@@ -230,24 +230,24 @@ def newest_sound(run: Path) -> Path | None:
             point(run, "last", entry)
             return entry
     lost = (folder / "last").exists() or any(folder.glob("*.damaged"))
-    require(not lost, f"{run} cannot go on: none of its checkpoints is sound")
+    require(not lost, f"cannot resume {run}: all its checkpoints are damaged")
     return None
 
 
 def is_sound(checkpoint: Path) -> bool:
-    """Whether all its files are as they were written; if not, it is set aside with a warning."""
+    """Whether all its files are as they were written. If not, sets it aside with a warning."""
     found = damage(checkpoint)
     if found is None:
         return True
     aside = checkpoint.with_name(f"{checkpoint.name}.damaged")
     shutil.rmtree(aside, ignore_errors=True)
     checkpoint.rename(aside)
-    log.warning("%s; the checkpoint is set aside as %s", found, aside.name)
+    log.warning("%s; renamed the damaged checkpoint to %s", found, aside.name)
     return False
 
 
 def named_best(run: Path) -> Path | None:
-    """The checkpoint that `best` names; None if there is no sound one."""
+    """The checkpoint that `best` names; None if it is missing or damaged."""
     try:
         best = find_checkpoint(run, "best")
     except UserError:
@@ -256,10 +256,10 @@ def named_best(run: Path) -> Path | None:
 
 
 def merit_of(checkpoint: Path | None, metric: str) -> float:
-    """How good a checkpoint was on the validation set, higher being better.
+    """How good a checkpoint was on the validation set; higher is better.
 
-    It is that of its weights or of the validation before them. Without a checkpoint, and for a
-    metric that was not computed then, it is minus infinity.
+    The score is that of the last validation at or before the checkpoint. Without a checkpoint, and
+    for a metric that was not computed then, it is minus infinity.
     """
     if checkpoint is None:
         return -math.inf
@@ -271,11 +271,11 @@ def merit_of(checkpoint: Path | None, metric: str) -> float:
 
 
 def save_checkpoint(run: Path, name: str, model: Seq2Seq, training: dict[str, Any] | None) -> Path:
-    """Writes a checkpoint: whole, or not at all. Raises `OSError` where it cannot."""
+    """Writes a checkpoint completely or not at all. Raises `OSError` if that fails."""
     folder = run / "checkpoints" / name
     files = {WEIGHTS: weights_file(model)}
     if training is not None:
-        # In memory first: torch hides the reason why it could not write a file.
+        # In memory first, because torch hides the reason if it cannot write a file.
         buffer = io.BytesIO()
         torch.save(training, buffer)
         files[TRAINING] = buffer.getvalue()
@@ -284,12 +284,12 @@ def save_checkpoint(run: Path, name: str, model: Seq2Seq, training: dict[str, An
 
 
 def point(run: Path, pointer: str, checkpoint: Path) -> None:
-    """Makes `best` or `last` name a checkpoint, at once or not at all."""
+    """Makes `best` or `last` name a checkpoint, in one atomic step."""
     write_whole(run / "checkpoints" / pointer, f"{checkpoint.name}\n".encode())
 
 
 def prune(run: Path, kept: Collection[int]) -> None:
-    """Removes all steps but these, the newest and what `best` names."""
+    """Removes all steps except `kept`, the newest and the one that `best` names."""
     best = _pointed(run, "best")
     for old in checkpoints(run)[:-1]:
         if int(old.name) not in kept and old.name != best:
@@ -297,10 +297,11 @@ def prune(run: Path, kept: Collection[int]) -> None:
 
 
 def load_training(checkpoint: Path) -> dict[str, Any]:
-    """What `save_checkpoint` was given as `training`, tensors on the CPU."""
+    """The `training` that was passed to `save_checkpoint`, with tensors on the CPU."""
     file = checkpoint / TRAINING
     require(
-        file.is_file(), f"{file} is missing: a run continues only from a checkpoint that has it"
+        file.is_file(),
+        f"{file} is missing: a run can be resumed only from a checkpoint that has it",
     )
     try:
         _check_archive(file)
@@ -313,9 +314,9 @@ def load_training(checkpoint: Path) -> dict[str, Any]:
 
 
 def _check_archive(file: Path) -> None:
-    """Raises `ValueError` for a compressed archive, which could be a thousand times its size."""
+    """Raises `ValueError` for a compressed archive, which could expand a thousandfold."""
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not stored or sum(entry.file_size for entry in entries) > file.stat().st_size:
-        raise ValueError("it is larger inside than outside")
+        raise ValueError("its uncompressed size exceeds the limit")

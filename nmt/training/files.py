@@ -1,6 +1,6 @@
-"""Files that are whole or not there: written beside, flushed, checksummed, renamed into place.
+"""Files that are complete or absent: written under another name, flushed, and renamed into place.
 
-Nothing here knows what is in them.
+Nothing here depends on their contents.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHECKSUMS = "checksums.json"
 
 @contextmanager
 def must_write(folder: Path) -> Iterator[None]:
-    """What cannot be written here is one sentence to the user."""
+    """Turns an `OSError` into a `UserError` that says what cannot be written."""
     try:
         yield
     except OSError as error:
@@ -35,15 +35,15 @@ def must_write(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def may_write(what: str) -> Iterator[None]:
-    """What cannot be written here, on a full disk perhaps, is told and does not end the run."""
+    """Logs an `OSError`, from a full disk for instance, so that it does not end the run."""
     try:
         yield
     except OSError as error:
-        log.error("%s CANNOT BE WRITTEN: %s; the run goes on", what, error.strerror or error)
+        log.error("cannot write %s: %s; training continues", what, error.strerror or error)
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """Writes or replaces a file at once: after a crash it is the old one or the new one."""
+    """Writes or replaces a file atomically: after a crash it is the old one or the new one."""
     beside = file.with_name(f".{file.name}.part")
     _write(beside, data)
     beside.rename(file)
@@ -51,9 +51,9 @@ def write_whole(file: Path, data: bytes) -> None:
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes or replaces a folder of files with their checksums, whole or not at all.
+    """Writes or replaces a folder of files with their checksums, completely or not at all.
 
-    Raises `OSError` where it cannot; what was there before is there still.
+    Raises `OSError` if that fails; the old folder is then still there.
     """
     beside, old = (folder.with_name(f".{folder.name}.{kind}") for kind in ("part", "old"))
     for left in (beside, old):
@@ -62,7 +62,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         beside.mkdir(parents=True)
         for name, data in files.items():
             _write(beside / name, data)
-        # Of what is meant to be there: a disk that wrote something else is found out.
+        # Checksums of the data in memory, so that a disk that wrote something else is noticed.
         _write(beside / CHECKSUMS, checksums(files))
         flush(beside)
     except OSError:
@@ -76,13 +76,13 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def checksums(files: Mapping[str, bytes]) -> bytes:
-    """The file that `damage` looks into."""
+    """The contents of the file of checksums that `damage` reads."""
     sums = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     return (json.dumps(sums, indent=2) + "\n").encode()
 
 
 def clean_up(folder: Path) -> None:
-    """Removes what a process left that died while it wrote into this folder."""
+    """Removes the remains of a process that died while it wrote into this folder."""
     for old in folder.glob(".*.old"):
         place = folder / old.name[1:].removesuffix(".old")
         if not place.exists():  # it died between the two renames
@@ -95,9 +95,9 @@ def clean_up(folder: Path) -> None:
 
 
 def damage(folder: Path, *names: str) -> str | None:
-    """What is wrong with the first file of a folder that is not as it was written, or None.
+    """A description of the first file that is not as it was written, or None if all are intact.
 
-    Looks at all files that the folder's checksums name, or at these only.
+    Checks the files `names`, or without them all files that the checksums of the folder name.
     """
     listed = folder / CHECKSUMS
     try:
@@ -106,7 +106,7 @@ def damage(folder: Path, *names: str) -> str | None:
     except FileNotFoundError:
         return (
             f"{listed} is missing: it was lost, or an earlier version of this program, which wrote "
-            "none, saved the run; such a run is to be trained anew"
+            "none, saved the run; retrain such a run"
         )
     except (OSError, ValueError, KeyError, TypeError):
         return f"{listed} is damaged"
@@ -121,10 +121,10 @@ def damage(folder: Path, *names: str) -> str | None:
 
 
 def check_inside(run: Path) -> None:
-    """Raises `UserError` where a directory that somebody sent leads out of itself.
+    """Raises `UserError` for a run directory with links that lead out of it, or special files.
 
-    Reading a symbolic link to elsewhere would show what was not sent, writing would change it;
-    a pipe would be waited for.
+    Somebody else may have sent it. A link would let us read or change files elsewhere, and reading
+    a pipe would wait for ever.
     """
     try:
         is_folder = stat.S_ISDIR(os.stat(run).st_mode)
@@ -156,7 +156,7 @@ def _check_inside(run: Path) -> None:
 def _leads_into(root: Path, link: Path) -> bool:
     try:
         return link.resolve().is_relative_to(root)
-    except RuntimeError as error:  # Python 3.11's word for a loop
+    except RuntimeError as error:  # Python 3.11 raises this for a loop
         raise UserError(f"{link} is a symbolic link to itself: remove it") from error
 
 

@@ -1,4 +1,4 @@
-"""From a config to a finished run: prepare, train, choose the weights, test, sum up."""
+"""From a config to a finished run: prepare, train, choose the weights, evaluate, summarise."""
 
 from __future__ import annotations
 
@@ -66,12 +66,14 @@ def train(config: Config) -> Summary:
     """Trains a new run, or continues the one that `config.resume` names.
 
     A new run starts from random weights, or from those of the run `config.init_from`.
-    Raises `Stopped` where a signal ended it; it can be resumed.
+    Raises `Stopped` if a signal stopped the run, which can then be resumed.
     """
-    settings = dataclasses.replace(config, resume=None)  # and checked again, as fields may be set
+    settings = dataclasses.replace(
+        config, resume=None
+    )  # also checks fields set since the config was made
     if config.resume is not None:
         return go_on(settings, Path(config.resume))
-    check_name(config)  # before a corpus is prepared, which may take long
+    check_name(config)  # before the corpus is prepared, which may take long
     if config.evaluation.tokenize is not None:
         load_bleu(config.evaluation.tokenize)
     tokenizers = None
@@ -88,9 +90,9 @@ def train(config: Config) -> Summary:
 
 
 def go_on(config: Config, run: Path) -> Summary:
-    """From the newest sound checkpoint; from the start where none was saved yet."""
+    """Continues a run from its newest intact checkpoint, or from the start if it has none yet."""
     check_run(run)
-    run_config(run)  # a clear word if it is no run
+    run_config(run)  # a clear message if it is not a run
     with locked(run):
         with must_write(run):
             checkpoint = newest_sound(run)
@@ -117,7 +119,7 @@ def to_the_end(config: Config, run: Path, prepared: Prepared, state: State) -> S
 def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> None:
     progress = state.progress
     with must_write(run):
-        # A start from the weights of another run is validated at step 0 too.
+        # A run that starts from the weights of another one has a validation at step 0.
         report = Report(run, progress.step if progress.step or progress.validations else -1)
     with report:
         trainer = Trainer(config, run, prepared, state=state, report=report)
@@ -130,9 +132,9 @@ def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> N
         with asked_to_stop() as stop:
             trainer.train(stop)
         if stop.received is not None:
-            told = "stopped by %s at step %d and saved; continue with: %s"
+            message = "stopped by %s at step %d and saved; continue with: %s"
             name = "Ctrl-C" if stop.received is signal.SIGINT else stop.received.name
-            log.info(told, name, state.progress.step, resume_command(run))
+            log.info(message, name, state.progress.step, resume_command(run))
             raise Stopped(stop.received)
         with saved_anyway("averaging the last checkpoints", redo=resume_command(run)):
             average(trainer)
@@ -140,7 +142,7 @@ def train_from(state: State, config: Config, run: Path, prepared: Prepared) -> N
 
 @contextmanager
 def saved_anyway(what: str, *, redo: str) -> Iterator[None]:
-    """Turns whatever fails after the last checkpoint into a warning: the weights are there."""
+    """Turns a failure after the last checkpoint into a warning, because the weights are saved."""
     try:
         yield
     except KeyboardInterrupt:
@@ -150,14 +152,14 @@ def saved_anyway(what: str, *, redo: str) -> Iterator[None]:
         raise
     except Exception as error:
         log.warning(
-            "%s failed: %s. The weights are saved; to do it again: %s",
+            "%s failed: %s. The weights are saved; to try again: %s",
             *(what, reason(error).rstrip("."), redo),
             exc_info=os.environ.get("NMT_DEBUG") == "1",
         )
 
 
 def average(trainer: Trainer) -> None:
-    """Averages the last checkpoints (Vaswani et al. 2017, section 6.1) where that is better."""
+    """Averages the last checkpoints (Vaswani et al. 2017, section 6.1); kept as best if better."""
     run, progress, count = trainer.run, trainer.state.progress, trainer.config.average
     saved = [run / "checkpoints" / f"{step:08d}" for step in progress.validations[-count:]]
     last = [folder for folder in saved if folder.is_dir() and is_sound(folder)]
@@ -168,11 +170,11 @@ def average(trainer: Trainer) -> None:
     with activity("validating the average of the last checkpoints", sentences) as bar:
         scores = trainer.validator.scores(bar.advance)
     gained = merit(metric, scores[metric])
-    told = "averaging the last %d checkpoints gives %s %.3f; %s the best checkpoint (%.3f)"
+    message = "averaging the last %d checkpoints gives %s %.3f; %s the best checkpoint (%.3f)"
     verb = "replacing" if gained > progress.best else "keeping"
-    log.info(told, len(last), metric, scores[metric], verb, abs(progress.best))
+    log.info(message, len(last), metric, scores[metric], verb, abs(progress.best))
     if gained <= progress.best and find_checkpoint(run, "best").name == "averaged":
-        return  # that of an earlier end, and better
+        return  # an average from before the run was resumed, and better
     training = {"progress": {"scores": scores}}
     folder = save_checkpoint(run, "averaged", trainer.state.model, training)
     if gained > progress.best:
@@ -181,8 +183,8 @@ def average(trainer: Trainer) -> None:
 
 
 def finish(config: Config, run: Path, prepared: Prepared, state: State) -> Summary:
-    """Tests the best checkpoint, writes summary.json, keeps the head that aligns best and
-    a lexicon for shortlists."""
+    """Evaluates the best checkpoint. Writes summary.json, the head that aligns best and a lexicon
+    for shortlists."""
     best = find_checkpoint(run, "best")
     load_weights(state.model, best / WEIGHTS)
     name, split = (
@@ -249,8 +251,8 @@ def keep_aligner(
 ) -> Aligner:
     """Selects the head that aligns best on the validation set and stores it in the run.
 
-    Only if the validation set has no true alignments, the test set's select it, which flatters its
-    error rate there. `known` holds the heads of a split that were compared before.
+    If the validation set has no true alignments, the test set selects the head, which flatters
+    the error rate there. `known` holds the heads of splits that have been compared already.
     """
     heads = known.get("validation") or head_alignments(
         model, prepared.tokenizers, prepared.validation
@@ -260,8 +262,8 @@ def keep_aligner(
     if head is None:
         return Aligner()
     if not known.get("test", True):
-        told = "%s aligns best on the validation set (AER %.3f); the test set has no alignments"
-        log.info(told, head.name, head.aer)
+        message = "%s aligns best on the validation set (AER %.3f); the test set has no alignments"
+        log.info(message, head.name, head.aer)
     save_aligner(run, head, split)
     return Aligner(head.layer, head.head, head.reading, split)
 
@@ -269,7 +271,7 @@ def keep_aligner(
 def keep_lexicon(
     config: Config, run: Path, prepared: Prepared, device: torch.device
 ) -> Shortlist | None:
-    """Keeps the lexicon of the corpus in the run; the shortlist that the config asks for."""
+    """Stores the lexicon of the corpus in the run. Returns the shortlist of the config, if any."""
     lexicon = build_lexicon(prepared, config.training.seed)
     save_lexicon(run, lexicon)
     count = config.decoding.shortlist

@@ -1,4 +1,4 @@
-"""The lexicon of a run: written at its end, read where a search asks for a shortlist.
+"""The lexicon of a run: written at its end, and read when a search needs a shortlist.
 
 lexicon/lexicon.safetensors, checksums.json
 """
@@ -29,9 +29,9 @@ def save_lexicon(run: Path, lexicon: Lexicon) -> None:
 
 
 def shortlist_of(run: Run) -> Shortlist | None:
-    """What its config asks for; None: the whole vocabulary.
+    """The shortlist of the run's config; None: the whole vocabulary.
 
-    Raises `UserError` where the run has no lexicon for it, or one that is damaged.
+    Raises `UserError` if the run has no lexicon for it, or a damaged one.
     """
     count = run.config.decoding.shortlist
     if count == 0:
@@ -43,8 +43,8 @@ def shortlist_of(run: Run) -> Shortlist | None:
 def make_shortlist(
     lexicon: Lexicon, count: int, tokenizers: Tokenizers, device: torch.device
 ) -> Shortlist:
-    """Of so many candidates of each source piece. Where both languages have one vocabulary a piece
-    is a candidate of itself, so that names can be copied."""
+    """A shortlist of `count` candidates per source piece. In a joint vocabulary each piece is also
+    its own candidate, so that names can be copied."""
     candidates = lexicon.candidates[:, :count]
     if tokenizers.joint:
         itself = np.arange(len(candidates), dtype=np.int32)
@@ -59,7 +59,7 @@ def make_shortlist(
 @reads_run
 def load_lexicon(run: Path, tokenizers: Tokenizers) -> Lexicon:
     folder = run / FOLDER
-    advice = f"; resume={run} writes it at its end, decoding.shortlist=0 translates without"
+    advice = f"; resume={run} creates it, decoding.shortlist=0 translates without it"
     there = (folder / CHECKSUMS).is_file()
     require(there, f"{run} has no lexicon, which decoding.shortlist needs{advice}")
     found = damage(folder, FILE)
@@ -74,7 +74,7 @@ def load_lexicon(run: Path, tokenizers: Tokenizers) -> Lexicon:
 
 
 def check(lexicon: Lexicon, source: int, target: int) -> bool:
-    """Whether it is of vocabularies of these sizes."""
+    """Whether the lexicon fits vocabularies of these sizes."""
     candidates, frequent = lexicon
     return (
         candidates.shape == (source, CANDIDATES)

@@ -16,9 +16,10 @@ LOCK = "lock"
 
 @contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Holds the run directory for this process; the system lets go of it when the process dies.
+    """Locks the run directory for this process; the system releases the lock when the process dies.
 
-    Raises `UserError` that names the holder. The file stays: removing it would let in two.
+    Raises a `UserError` that names the holder. The file stays: if it were removed, two processes
+    could hold the lock.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
@@ -39,6 +40,6 @@ def _hold(handle: int, run: Path) -> None:
         os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     except BlockingIOError as error:
         holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-        raise UserError(f"{run} is being trained by {holder}: wait until that has ended") from error
+        raise UserError(f"{run} is being trained by {holder}: wait until it ends") from error
     except OSError as error:
         raise UserError(f"{run / LOCK} cannot be written: {error.strerror}") from error

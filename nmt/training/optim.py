@@ -50,7 +50,7 @@ class Adam:
             self.memory = [zeros(parameter.detach()) for parameter in self.parameters]
         except torch.cuda.OutOfMemoryError as error:
             raise UserError(
-                "the GPU has not the memory for the optimizer: a smaller model would need less"
+                "not enough GPU memory for the optimizer; use a smaller model"
             ) from error
 
     @torch.no_grad()
@@ -100,7 +100,7 @@ class Adam:
     def gradient_norm(self) -> Tensor:
         """The norm () of all gradients together."""
         gradients = [each.grad for each in self.parameters if each.grad is not None]
-        # The many vectors as one, because starting a norm takes longer than computing it.
+        # All vectors are joined, because starting a norm takes longer than computing it.
         vectors = [each for each in gradients if each.dim() <= 1]
         joined = [each for each in gradients if each.dim() > 1]
         joined += [torch.cat([each.flatten() for each in vectors])] if vectors else []
@@ -121,13 +121,13 @@ class Adam:
     def load(self, saved: Mapping[int, Mapping[str, Tensor]]) -> None:
         """Restores what `saved` returned. Raises `ValueError` if it does not fit the model."""
         if set(saved) != set(range(len(self.memory))):
-            raise ValueError("the optimizer's memory is of other parameters")
+            raise ValueError("the optimizer state belongs to other parameters")
         for index, memory in enumerate(self.memory):
             shapes = [
                 {name: (x.shape, x.dtype) for name, x in each.items()}
                 for each in (saved[index], memory._asdict())
             ]
             if shapes[0] != shapes[1]:
-                raise ValueError(f"the optimizer's memory of parameter {index} does not fit")
+                raise ValueError(f"the optimizer state of parameter {index} does not fit")
             for name, value in memory._asdict().items():
                 value.copy_(saved[index][name])

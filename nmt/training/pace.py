@@ -1,12 +1,12 @@
-"""How far a run with a limit in minutes is, as a function of the step.
+"""The position in a run with a limit in minutes, as a function of the step.
 
-A learning rate that followed the clock could not be repeated. So the clock is read at few steps:
-there the pace is planned, that is, how much of the run each of the next steps will take so that
-the last one ends when the minutes do. Between two plans the position, and with it the learning
+If the learning rate followed the clock, a run could not be reproduced. So the clock is read only at
+a few steps. There a plan sets the share of the run that each of the next steps takes, so that the
+last step ends when the time is over. Between two plans the position, and with it the learning
 rate, depends on the step alone. The plan is saved with each checkpoint.
 
 A new plan starts from the position that the old one has reached. The position is therefore
-continuous, never falls, and ends near 1 however the speed of the machine changes.
+continuous, never falls, and ends near 1 even if the speed of the machine changes.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from nmt.config import TrainingConfig
 from nmt.training.progress import Progress
 from nmt.training.schedule import validation_interval
 
-MEASURED = 8  # steps that a measurement of their speed needs
-STRETCH = 0.1  # share of a run after which a new plan is made
-SAVING = 0.05  # the most that saving may take of such a stretch
-VALIDATING = 0.2  # the most that validations may take of the time between them
+MEASURED = 8  # steps needed to measure their speed
+STRETCH = 0.1  # share of a run between two plans
+SAVING = 0.05  # the largest share of this time that saving may take
+VALIDATING = 0.2  # the largest share of the time between validations that they may take
 
 
 @dataclass
 class Pace:
-    """Seconds are those of `Progress`."""
+    """The plan, and the measurements for it. Seconds are those of `Progress`."""
 
     minutes: float = 0.0  # the limit; 0: there is none
     step: int = 0  # of the last plan
     position: float = 0.0  # at that step
-    gain: float = 0.0  # what each step adds to it; 0: the speed is not known yet
-    measured_step: int = 0  # where the speed was measured last
+    gain: float = 0.0  # the position gained by each step; 0: the speed is not known yet
+    measured_step: int = 0  # of the last measurement of the speed
     measured_seconds: float = 0.0  # of all updates up to that step
     step_seconds: float = 0.0  # of one update
     validation_seconds: float = 0.0  # of the last validation
     saving_seconds: float = 0.0  # of the last checkpoint
-    validate_every: int = 0  # steps, where the config leaves it open
-    steps: float = 0.0  # of the whole run, about; 0: unknown
+    validate_every: int = 0  # steps; used if the config has null
+    steps: float = 0.0  # of the whole run, approximately; 0: unknown
 
     def check(self) -> None:
         """Raises `TypeError` or `ValueError` for values that no training can have saved."""
@@ -50,19 +50,19 @@ class Pace:
                 raise ValueError(f"{entry.name} is {value}")
 
     def at(self, step: int) -> float:
-        """The position once so many updates are made."""
+        """The position after `step` updates."""
         return min(1.0, self.position + (step - self.step) * self.gain)
 
     def aim(self, progress: Progress, config: TrainingConfig, step_limit: float) -> None:
-        """Adopts the limits of a config where a run starts or is resumed.
+        """Adopts the limits of a config when a run starts or resumes.
 
-        The plan for the same minutes is kept. With other minutes the run continues from where it
-        would be if it had had them from its start.
+        A plan for the same minutes is kept. With other minutes, the position becomes the share of
+        them that the run has used.
         """
         minutes = config.max_minutes or 0.0
         if minutes and minutes == self.minutes and self.gain:
             return
-        if not self.step_seconds and progress.step:  # saved without a pace
+        if not self.step_seconds and progress.step:  # from a checkpoint of an earlier version
             self.step_seconds = progress.update_seconds / progress.step
         if minutes != self.minutes:
             share = min(1.0, progress.seconds / 60 / minutes) if minutes and progress.step else 0.0
@@ -76,9 +76,9 @@ class Pace:
     def is_due(self, progress: Progress, config: TrainingConfig) -> bool:
         """Whether to make a plan between two validations.
 
-        Before the first one at the steps 1, 2, 4, ..., because the first steps are slow; the very
-        first, which may take many times as long as others, is not measured.
-        Afterwards once a tenth of the run has passed, unless a validation is near.
+        Before the first validation, plans are made at the steps 1, 2, 4, ..., because the first
+        steps are slow; step 1 is not measured. Later, a plan is due when a tenth of the run has
+        passed, unless a validation is near.
         """
         step = progress.step
         if not self.minutes or step == self.step:
@@ -90,7 +90,7 @@ class Pace:
         return cheap and not near and self.at(step) - self.position >= STRETCH
 
     def plan(self, progress: Progress, config: TrainingConfig, step_limit: float) -> None:
-        """Reads the clock: sets the gain of the next steps, and how often to validate."""
+        """Makes a plan by the clock: the gain of the next steps and the validation interval."""
         self.position, self.step = self.at(progress.step), progress.step
         self._measure(progress)
         self.steps = step_limit if step_limit < math.inf else 0.0
@@ -108,7 +108,7 @@ class Pace:
         self.steps = min(step_limit, progress.step + left)
 
     def until_validation(self, progress: Progress, config: TrainingConfig) -> int:
-        """Steps to the next validation that comes before the end of the run."""
+        """Steps until the next validation, not counting that at the end of the run."""
         every = config.validate_every
         if every is not None:
             return every - progress.step % every
@@ -128,7 +128,7 @@ class Pace:
         self.measured_step, self.measured_seconds = progress.step, progress.update_seconds
 
     def _steps_in(self, seconds: float, first: int) -> float:
-        """Updates that fit into the seconds; the next validation comes after `first` of them."""
+        """The updates that fit into the seconds, with the next validation after `first` of them."""
         alone = first * self.step_seconds
         rest = seconds - alone - self._validation
         if seconds <= alone or rest <= 0:

@@ -1,4 +1,4 @@
-"""How far a run has come, and the sums between two log lines."""
+"""The progress of a run, and the figures between two log lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nmt.data.batching import Position
 
 @dataclass
 class Progress:
-    """Saved with each checkpoint."""
+    """The progress of a run, stored in each checkpoint."""
 
     step: int = 0  # updates made
     epoch: int = 0  # of the next batch
@@ -29,15 +29,15 @@ class Progress:
     best: float = -math.inf  # merit of the best validation by training.metric; higher is better
     best_step: int = 0  # of that validation, or of the last that equalled it
     since_best: int = 0  # validations without improvement
-    skipped: int = 0  # updates since the last validation, as not finite
-    rate_scale: float = 1.0  # of the learning rate; lower since it went back
+    skipped: int = 0  # updates with a non-finite loss or gradient since the last validation
+    rate_scale: float = 1.0  # factor on the learning rate; lower after a return to a checkpoint
     validations: list[int] = field(default_factory=list)  # the steps of the last ones
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """The progress in a checkpoint, which may be from before BLEU was one metric of several.
+        """The progress in a checkpoint. In those of earlier versions, BLEU is the only metric.
 
-        Raises `TypeError` for a value that cannot be what its field says.
+        Raises `TypeError` for a value of the wrong type.
         """
         values = dict(saved)
         if "bleu" in values:
@@ -48,7 +48,7 @@ class Progress:
         return progress
 
     def check(self) -> None:
-        """Raises `TypeError` for a value that cannot be what its field says."""
+        """Raises `TypeError` for a value of the wrong type."""
         for entry in fields(self):
             value = getattr(self, entry.name)
             numbers = value if entry.name == "validations" else [value]
@@ -67,10 +67,10 @@ class Progress:
         self.seconds += seconds
 
     def validated(self, scores: Mapping[str, float], merit: float, *, remembered: int) -> None:
-        """Counts a validation at this step; `merit` is that of the score that selects.
+        """Counts a validation at this step; `merit` belongs to the metric that selects the best.
 
-        An equal one is the best as well, since the later model has learnt more, but it is no
-        improvement: patience runs out even where a metric stays at 0.
+        With an equal merit the new model is the best, since it has learnt more. That does not count
+        as an improvement, so that patience runs out even if a metric stays at 0.
         """
         self.since_best = 0 if merit > self.best else self.since_best + 1
         if merit >= self.best:
@@ -81,11 +81,11 @@ class Progress:
 
     @property
     def is_best(self) -> bool:
-        """Whether the model as it is now is the best so far."""
+        """Whether the current model is the best so far."""
         return self.best_step == self.step and self.validations[-1:] == [self.step]
 
     def share(self, config: TrainingConfig, corpus_pairs: int) -> float:
-        """How much of the nearest limit is used: at 1 the run is over."""
+        """The share of the nearest limit that is used up: at 1 the run is over."""
         used = (
             (self.step, config.max_steps),
             (self.pairs / corpus_pairs, config.max_epochs),
@@ -98,7 +98,7 @@ class Progress:
 
 
 class Update(NamedTuple):
-    """One step of the optimizer. Its tensors were not waited for."""
+    """One step of the optimizer. Its tensors may still be pending on the device."""
 
     sums: Tensor  # (2,) smoothed loss and negative log-likelihood, in nats
     gradient_norm: Tensor  # ()
@@ -123,9 +123,9 @@ class Window:
         self.waited += waited
 
     def figures(self) -> tuple[dict[str, float], list[Update]]:
-        """What is logged of the updates, and those that were skipped as they were not finite.
+        """The figures to log, and the updates that were skipped because they were not finite.
 
-        The one place where the loop waits for the device.
+        Only here, the training loop waits for the device.
         """
         sums = torch.stack([update.sums for update in self.updates])
         norms = torch.stack([update.gradient_norm for update in self.updates])
@@ -150,9 +150,9 @@ class Window:
 
 
 def losses(smoothed: float, likelihood: float, tokens: float) -> dict[str, float]:
-    """What is logged of sums over tokens, in training and validation under the same names.
+    """The losses to log, from sums over tokens, with the same names in training and validation.
 
-    The loss that training minimises has label smoothing; the negative log-likelihood (nll) has not.
+    Training minimises the loss with label smoothing; the negative log-likelihood (nll) has none.
     """
     nll = mean(likelihood, tokens)
     return {"smoothed_loss": mean(smoothed, tokens), "nll": nll, "perplexity": perplexity(nll)}

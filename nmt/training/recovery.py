@@ -1,5 +1,4 @@
-"""What to do when the numbers or the memory give out: the worst batch first, and a word on the bad
-ones."""
+"""Lack of memory and non-finite numbers: the largest batch, and messages about bad batches."""
 
 from __future__ import annotations
 
@@ -13,12 +12,12 @@ from nmt.data.encoded import Prepared
 from nmt.data.ids import Ids
 from nmt.training.progress import Progress, Update
 
-SLOWER = 0.5  # the share of the learning rate that is left after going back
-SHOWN = 10  # rows of a batch that are named
+SLOWER = 0.5  # factor on the learning rate after a return to the last checkpoint
+SHOWN = 10  # rows of a batch that a message names
 
 
 class Diverged(Exception):
-    """Too many updates had no finite loss or gradient."""
+    """Too many updates had a non-finite loss or gradient."""
 
     def __init__(self, progress: Progress) -> None:
         super().__init__(f"no finite loss in {progress.skipped} updates up to step {progress.step}")
@@ -26,7 +25,7 @@ class Diverged(Exception):
 
     @property
     def advice(self) -> str:
-        """What to try where going back has not helped."""
+        """What to try if a return to the last checkpoint has not helped."""
         return (
             f"{self}, also with the learning rate times {self.progress.rate_scale:g}: try a lower "
             "training.learning_rate, a longer training.warmup, a lower training.clip or "
@@ -35,7 +34,7 @@ class Diverged(Exception):
 
 
 def largest_batch(prepared: Prepared, batch_tokens: int) -> Batch:
-    """About as large as any in training: the longest pairs, as many as fit beside each other."""
+    """About as large as any in training: as many of the longest pairs as fit into a batch."""
     source, target = prepared.source_lengths, prepared.target_lengths + 1  # BOS
     fits = batch_tokens // int(np.maximum(source, target).max())
     rows = max(1, min(len(source), fits))
@@ -55,7 +54,7 @@ def describe(update: Update, prepared: Prepared, config: TrainingConfig) -> str:
     more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
     named = ", ".join(str(row) for row in rows[:SHOWN])
     places = ", ".join(f"batch {index} of epoch {epoch}" for epoch, index in update.batches)
-    return f"{places}: the training pairs {named}{more}, the first of them {first[:60]!r}"
+    return f"{places}: training pairs {named}{more}, the first of them {first[:60]!r}"
 
 
 def rows_of(position: Position, prepared: Prepared, config: TrainingConfig) -> NDArray[np.int64]:

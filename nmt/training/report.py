@@ -1,6 +1,6 @@
-"""What a run tells while it trains: TensorBoard, metrics.jsonl, pictures, samples, the screen.
+"""Reports of a run in training: TensorBoard, metrics.jsonl, pictures, samples and the terminal.
 
-The only file that knows TensorBoard.
+Only this file depends on TensorBoard.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ class Summary(NamedTuple):
 
     run: str
     split: str
-    bleu: float | None  # None where the evaluation failed
+    bleu: float | None  # None if the evaluation failed
     chrf: float | None
-    aer: float | None  # of the selected head, where the true alignment is known
+    aer: float | None  # of the selected head, if true alignments are known
     best_head: str | None
     head_selected_on: str | None  # the split whose alignments selected the head
     signature: str  # of BLEU
     chrf_signature: str
-    metric: str  # that selected the checkpoint
-    checkpoint: str  # whose weights these are
+    metric: str  # the metric that selected the checkpoint
+    checkpoint: str  # the checkpoint that was evaluated
     example: str | None  # a sentence to try
     parameters: int
     steps: int
-    seconds: float  # of training, validations included
+    seconds: float  # of the training loop, validations included
     target_tokens_per_second: float  # of the updates
 
 
 class Examples(NamedTuple):
-    """The fixed sentences that each validation shows."""
+    """The fixed sentences that each validation reports."""
 
     sources: list[str]
     references: list[str]
@@ -60,10 +60,10 @@ class Examples(NamedTuple):
 
 
 class Report:
-    """Everything a run writes besides its checkpoints; use it in a `with`."""
+    """Everything that a run writes besides its checkpoints; a context manager."""
 
     def __init__(self, run: Path, step: int = 0) -> None:
-        """Goes on after `step`: what a process that died had told of later ones is taken back."""
+        """Continues after `step` and removes reports of later steps by an interrupted process."""
         self.run = run
         self._board = open_board(run / "tensorboard", step)
         cut_metrics(run / "metrics.jsonl", step)
@@ -91,7 +91,7 @@ class Report:
     def log(self, step: int, values: Mapping[str, float], *, kind: str) -> None:
         """One line of metrics.jsonl and a point in each TensorBoard curve, called `kind/name`.
 
-        What is not finite is null there: JSON has no word for it.
+        In metrics.jsonl, values that are not finite are null, because JSON has no word for them.
         """
         shown = {name: value if math.isfinite(value) else None for name, value in values.items()}
         record = {"step": step, "kind": kind, **shown}
@@ -103,7 +103,7 @@ class Report:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
     def flush(self) -> None:
-        """Returns once all that was told is on the disk."""
+        """Returns when all reports are on the disk."""
         with may_write("tensorboard/"):
             self._board.flush()
         with may_write("metrics.jsonl"):
@@ -111,20 +111,20 @@ class Report:
             os.fsync(self._metrics.fileno())
 
     def advance(self, step: int, share: float, seconds: float) -> None:
-        """Moves the progress bar to a step, at a share of the run, which took `seconds` so far.
+        """Moves the progress bar to a step. `share` of the run is done and took `seconds` so far.
 
-        Called after every step: nothing here waits for the device.
+        It is called after every step, so it must not wait for the device.
         """
         left = seconds / share - seconds if 0 < share < 1 else None
         self._bar.move(share, f"step {step:,}{self._latest}", left)
 
     def tell(self, nll: float, tokens_per_second: float) -> None:
-        """What the progress bar says of the latest steps from now on."""
+        """Sets the figures of the latest steps that the progress bar shows."""
         self._latest = f"  nll {nll:.3f}  {tokens_per_second:,.0f} tokens/s"
 
     def examples(self, step: int, examples: Examples) -> None:
-        """The fixed sentences: translations in samples/, pictures of where the model looks in
-        attention/, both in TensorBoard."""
+        """Writes translations of the fixed sentences to samples/ and pictures of their attention to
+        attention/, and both to TensorBoard."""
         if not examples.sources:
             return
         blocks = [
@@ -139,7 +139,7 @@ class Report:
             self._board.add_text("samples", "\n".join(preformatted), step)
         try:
             self._draw(step, examples.maps)
-        except Exception as error:  # a damaged font, say: training matters more than a picture
+        except Exception as error:  # such as a damaged font: training matters more than a picture
             log.warning("cannot draw attention/ at step %d: %s; training continues", step, error)
 
     def _draw(self, step: int, maps: Sequence[AttentionMap]) -> None:
@@ -150,9 +150,9 @@ class Report:
 
 
 def open_board(folder: Path, step: int) -> SummaryWriter:
-    """A TensorBoard writer that takes the place of whatever there is beyond `step`."""
-    # The files are read in the order of their names, which begin with the time: where the clock
-    # was set back, or stands in the same second, those there get names that come before.
+    """A TensorBoard writer that replaces everything after `step`."""
+    # TensorBoard reads the files in the order of their names, which begin with the time. If the
+    # clock was set back, or is in the same second, the old files get earlier names.
     files = sorted(folder.glob("events.out.tfevents.*"))
     now = int(time.time())
     if files and files[-1].name.split(".")[3] >= f"{now:010d}":
@@ -163,7 +163,7 @@ def open_board(folder: Path, step: int) -> SummaryWriter:
 
 
 def cut_metrics(file: Path, step: int) -> None:
-    """Removes the lines of later steps, and what cannot be read, such as half a line at the end."""
+    """Removes the lines of later steps, and damaged lines such as an incomplete one at the end."""
     if not file.is_file():
         return
     lines = file.read_bytes().splitlines(keepends=True)
@@ -173,7 +173,7 @@ def cut_metrics(file: Path, step: int) -> None:
 
 
 def step_of(line: bytes) -> int:
-    """Of a line of metrics.jsonl; -1 where it is damaged."""
+    """The step of a line of metrics.jsonl; -1 if the line is damaged."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):
@@ -181,7 +181,7 @@ def step_of(line: bytes) -> int:
 
 
 def print_summary(summary: Summary) -> None:
-    """The table that a run ends with: the results, where things are, what to type next."""
+    """Prints the table at the end of a run: results, places of files, and commands to try next."""
     from rich.table import Table
 
     table = Table(
@@ -204,6 +204,6 @@ def print_summary(summary: Summary) -> None:
     metric = NAMES.get(summary.metric, summary.metric)
     table.add_row("weights", f"{weights}  (best {metric} on the validation set)")
     table.add_row("attention", f"{summary.run}/attention/")
-    # Below the table, where a narrow terminal doesn't break a command in two.
+    # Below the table, because a narrow table would break the commands.
     translate = translate_command(summary.run, summary.example)
     print_table(table, f"curves:     {curves_command(summary.run)}", f"translate:  {translate}")

@@ -1,4 +1,4 @@
-"""Going on with a run: from which state, and what of its settings must be as it was."""
+"""Resuming a run: the state to continue from, and the settings that must not have changed."""
 
 from __future__ import annotations
 
@@ -40,27 +40,27 @@ from nmt.training.weights import WEIGHTS, restore_model
 log = logging.getLogger(__name__)
 
 SECTIONS = ("model", "data", "training", "decoding", "evaluation")
-# What a position among the batches, a vocabulary and the shapes of the weights depend on; and what
-# makes the scores of a run comparable.
+# Keys that the order of the batches, the vocabulary, the shapes of the weights or the comparability
+# of the scores depend on.
 FIXED = ("model.", "data.", "training.seed", "training.batch_tokens", "evaluation.")
 
 
 def fresh_state(config: Config, prepared: Prepared, device: torch.device) -> State:
-    """Before the first update: weights from the seed, or from the run `config.init_from`."""
+    """The state before the first update: random weights, or those of the run `config.init_from`."""
     torch.manual_seed(config.training.seed)
     if config.init_from is None:
         return State(config, build_model(config.model, *vocabularies(prepared)).to(device))
     folder = check_weights(config.init_from)
     model = restore_model(config.model, vocabularies(prepared), folder / WEIGHTS)
     sizes = " and ".join(f"{size:,}" for size in dict.fromkeys(vocabularies(prepared)))
-    told = "starting from %s: %s with %s parameters, vocabulary of %s pieces, %s into %s"
+    message = "starting from %s: %s with %s parameters, vocabulary of %s pieces, %s into %s"
     languages = config.data.source_language, config.data.target_language
-    log.info(told, folder, config.model.name, f"{count_parameters(model):,}", sizes, *languages)
+    log.info(message, folder, config.model.name, f"{count_parameters(model):,}", sizes, *languages)
     return State(config, model.to(device))
 
 
 def check_weights(init_from: str) -> Path:
-    """The checkpoint that a new run starts from. Raises `UserError` where it is not sound."""
+    """The checkpoint that a new run starts from. Raises `UserError` if it is damaged."""
     run, checkpoint = origin_of(init_from)
     check_run(run)
     folder = find_checkpoint(run, checkpoint)
@@ -71,9 +71,9 @@ def check_weights(init_from: str) -> Path:
 def state_at(
     checkpoint: Path | None, config: Config, run: Path, prepared: Prepared, device: torch.device
 ) -> State:
-    """To go on from a checkpoint; from the start where none was saved yet."""
+    """The state in a checkpoint, or a fresh one if none has been saved yet."""
     if checkpoint is None:
-        log.info("%s has no checkpoint yet and begins at its start", run)
+        log.info("%s has no checkpoint yet: starting from the beginning", run)
         return fresh_state(config, prepared, device)
     return restored_state(config, run, prepared, device, checkpoint)
 
@@ -81,27 +81,26 @@ def state_at(
 def gone_back(
     config: Config, run: Path, prepared: Prepared, device: torch.device, error: Diverged
 ) -> State:
-    """The last sound checkpoint with a lower learning rate.
+    """The state in the newest intact checkpoint, with a lower learning rate.
 
-    Raises `UserError` with what to try where it has been lowered before.
+    Raises `UserError` with advice if the learning rate has been lowered before.
     """
     require(error.progress.rate_scale == 1.0, error.advice)
     state = state_at(newest_sound(run), config, run, prepared, device)
     state.progress.rate_scale = SLOWER
     state.progress.seconds = error.progress.seconds
-    state.pace.forget_plan(state.progress.step)  # less time is left than it was made for
-    told = "%s: back to step %d, and on with the learning rate times %g"
-    log.warning(told, error, state.progress.step, SLOWER)
+    state.pace.forget_plan(state.progress.step)  # less time is left than it assumes
+    message = "%s: continuing from step %d with the learning rate times %g"
+    log.warning(message, error, state.progress.step, SLOWER)
     return state
 
 
 def restored_state(
     config: Config, run: Path, prepared: Prepared, device: torch.device, checkpoint: Path
 ) -> State:
-    """What a sound checkpoint holds.
+    """The state in an intact checkpoint.
 
-    Raises `UserError` where config and corpus are not those it came from, before anything is
-    changed in the run.
+    Raises `UserError` if config or corpus have changed since, before anything in the run changes.
     """
     saved = load_training(checkpoint)
     check_settings(run, saved.get("config"), config)
@@ -117,7 +116,7 @@ def restored_state(
         state.load(saved)
     except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise UserError(
-            f"{checkpoint / TRAINING} is damaged: it does not hold what this program saves"
+            f"{checkpoint / TRAINING} is damaged: it is not a training state of this program"
         ) from error
     metric = config.training.metric
     before = saved["config"]["training"].get("metric", BEFORE["training.metric"])
@@ -131,13 +130,13 @@ def vocabularies(prepared: Prepared) -> tuple[int, int]:
 
 
 def check_settings(run: Path, before: object, config: Config) -> None:
-    """Tells what changes from now on. Raises `UserError` for what cannot."""
-    require(isinstance(before, dict), f"{run} cannot go on: its checkpoint has no config")
+    """Logs the settings that change from now on. Raises `UserError` for those that cannot."""
+    require(isinstance(before, dict), f"cannot resume {run}: its checkpoint has no config")
     for key, old, new in changes(before, dataclasses.asdict(config)):  # type: ignore[arg-type]
         if key.startswith(FIXED) and key not in MOVABLE:
             raise UserError(
-                f"resume={run} keeps {key} as it was: {old!r} cannot become {new!r} in a run that "
-                "goes on, only in a new one"
+                f"cannot change {key} from {old!r} to {new!r} when resuming {run}: only a new run "
+                "can have another value"
             )
         log.info("%s: %r -> %r", key, old, new)
 
@@ -147,7 +146,7 @@ def changes(
 ) -> Iterator[tuple[str, object, object]]:
     """The keys whose values differ, such as `training.keep`, with the old and the new one.
 
-    A key that one of them lacks is of another version of the program.
+    Keys that only one of them has come from another version of the program and do not count.
     """
     old, new = (dict(_flat(config)) for config in (before, after))
     for key in sorted(old.keys() & new.keys()):
@@ -171,15 +170,15 @@ def _walk(prefix: str, value: object) -> Iterator[tuple[str, object]]:
 def settle_best(run: Path, progress: Progress, metric: str, *, is_new: bool = False) -> None:
     """Makes `best` name the best checkpoint, and `progress` agree with it.
 
-    It may be lost, a process may have died before it pointed to a better one, and by a new `metric`
-    another may be better. The average at the end of a run may beat all of its checkpoints.
+    They may disagree: `best` may be lost, the program may have died before it named a better one,
+    and a new `metric` may prefer another. The average at the end of a run may beat all checkpoints.
     """
     best = named_best(run)
     at = int(best.name) if best is not None and best.name.isdigit() else progress.best_step
     if is_new or (merit_of(best, metric), at) < (progress.best, progress.best_step):
         sound = [folder for folder in checkpoints(run) if is_sound(folder)]
         top = max(sound, key=lambda folder: (merit_of(folder, metric), *_age(folder)))
-        # Nothing is known about checkpoints from before the metric existed.
+        # Checkpoints from before the metric existed have no score by it.
         is_known = merit_of(top, metric) > -math.inf
         if best is None or (is_known and merit_of(top, metric) >= merit_of(best, metric)):
             best = top
@@ -191,6 +190,6 @@ def settle_best(run: Path, progress: Progress, metric: str, *, is_new: bool = Fa
 
 
 def _age(checkpoint: Path) -> tuple[bool, int]:
-    """Whether its own weights were validated, which counts more than its step."""
+    """Whether the weights themselves were validated, which counts first, and the step."""
     step = int(checkpoint.name)
     return load_training(checkpoint)["progress"].get("validations", [])[-1:] == [step], step

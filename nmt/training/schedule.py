@@ -15,27 +15,27 @@ from nmt.config import TrainingConfig
 log = logging.getLogger(__name__)
 
 WARMUP = 0.1  # share of a run with a limit
-WARMUP_STEPS = 1000  # and the longest warm-up, which is that of a run without a limit
-LONG_WARMUP = 0.3  # a share of the run that is worth a warning
-FEW_STEPS = 400  # a run of fewer hardly learns anything
+WARMUP_STEPS = 1000  # the longest warm-up by default, and that of a run without a limit
+LONG_WARMUP = 0.3  # share of the run above which a warm-up causes a warning
+FEW_STEPS = 400  # a run with fewer steps hardly learns anything
 SMALL_BATCH = 512  # tokens; smaller ones are slower and noisy
-VALIDATIONS = 10  # of a run with a limit
+VALIDATIONS = 10  # number of validations in a run with a limit
 MOST_BETWEEN, FEWEST_BETWEEN = 500, 10  # steps between two validations
 
 
 class Warmup(NamedTuple):
-    """How far the warm-up is: `done` of `whole`, in steps or in shares of the run."""
+    """Progress of the warm-up: `done` of `whole`, in steps or in shares of the run."""
 
     done: float
     whole: float
 
 
 def learning_rate(config: TrainingConfig, step: int, before: float, after: float) -> float:
-    """The rate of update `step` (the first is 1), between the positions `before` and `after` it.
+    """The rate of update `step`, counted from 1, with the positions `before` and `after` it.
 
     Linear warm-up, then inverse square root (Vaswani et al. 2017, equation 3, scaled so that
-    `learning_rate` is its peak) or constant. Half a cosine to zero (Loshchilov and Hutter 2017)
-    begins at the start of the run.
+    `learning_rate` is its peak) or constant. The cosine (Loshchilov and Hutter 2017) is half a
+    period from the start of the run to zero at its end.
     """
     warmup = warmup_at(config, step, after)
     rate = config.learning_rate * min(1.0, warmup.done / warmup.whole)
@@ -48,7 +48,7 @@ def learning_rate(config: TrainingConfig, step: int, before: float, after: float
 
 
 def warmup_at(config: TrainingConfig, step: int, position: float) -> Warmup:
-    """The warm-up once `step` updates are made and the run is at `position`."""
+    """The warm-up after `step` updates, at a position in the run."""
     if config.warmup_steps is not None:
         return Warmup(step, max(config.warmup_steps, 1))
     if config.warmup == 0:
@@ -71,20 +71,20 @@ def schedule_of(config: TrainingConfig) -> str:
 def position(
     config: TrainingConfig, step: int, pairs: int, *, corpus_pairs: int, timed: float = 0.0
 ) -> float:
-    """The position by the nearest limit; `timed` is the one by the limit in minutes."""
+    """The position by the nearest limit; `timed` is the position by the limit in minutes."""
     used = (step, config.max_steps), (pairs / corpus_pairs, config.max_epochs)
     return min(1.0, max(timed, *(amount / limit if limit else 0.0 for amount, limit in used)))
 
 
 def step_limit(config: TrainingConfig, corpus_tokens: int) -> float:
-    """About how many updates max_steps and max_epochs allow; inf without both."""
+    """The approximate number of updates that max_steps and max_epochs allow; inf without both."""
     an_epoch = max(1.0, corpus_tokens / config.batch_tokens / config.accumulate)
     by_epochs = an_epoch * config.max_epochs if config.max_epochs else math.inf
     return min(config.max_steps or math.inf, by_epochs)
 
 
 def validation_interval(config: TrainingConfig, steps: float) -> int:
-    """Steps between two validations in a run of about so many steps."""
+    """Steps between two validations in a run of about `steps` steps."""
     if config.validate_every is not None:
         return config.validate_every
     return math.ceil(min(MOST_BETWEEN, max(FEWEST_BETWEEN, steps / VALIDATIONS)))
@@ -124,7 +124,7 @@ def _warmup(config: TrainingConfig, end: str) -> str:
 
 
 def warn_of_warmup(config: TrainingConfig, steps: float) -> None:
-    """Warns if the user's warm-up takes too much of a run of about so many steps."""
+    """Warns if the user's warm-up is too long for a run of about `steps` steps."""
     chosen = config.warmup_steps
     if chosen is not None and chosen > LONG_WARMUP * steps:
         log.warning(
@@ -141,7 +141,7 @@ def warn_of_few_steps(config: TrainingConfig, steps: float) -> None:
         smaller = max(SMALL_BATCH, 1 << int(math.log2(max(fitting, 1))))
         log.warning(
             "only about %d steps of training.batch_tokens=%d fit into the time, too few to learn "
-            "much: smaller batches (training.batch_tokens=%d), a smaller model such as "
-            "model=transformer_tiny, or more minutes would help",
+            "much. Use smaller batches (training.batch_tokens=%d), a smaller model such as "
+            "model=transformer_tiny, or more minutes",
             *(round(steps), config.batch_tokens, smaller),
         )

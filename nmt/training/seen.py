@@ -1,6 +1,6 @@
-"""What training has shown a model: how long its sentences were, and whether a line held several.
+"""Facts about the training data: the lengths of the sentences, and whether lines held several.
 
-corpus.json in a run. Runs that were made before it was kept are without.
+They are stored as corpus.json in the run. Runs of earlier versions do not have it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from nmt.decoding.sentences import split_sentences
 from nmt.errors import require
 
 FILE = "corpus.json"
-SAMPLE = 2000  # pairs that are looked at for several sentences
-# A model of a corpus in which at most this share of pairs holds several sentences translates
-# sentence by sentence.
+SAMPLE = 2000  # pairs in which sentences are counted
+# If at most this share of the training pairs holds several sentences, the model translates sentence
+# by sentence.
 FEW = 0.1
-SLACK, EXTRA = 1.2, 5  # the length limit leaves so much more room than training needed
+SLACK, EXTRA = 1.2, 5  # factor and pieces by which the length limit exceeds the training data
 
 
 class Seen(NamedTuple):
@@ -34,7 +34,7 @@ class Seen(NamedTuple):
 
     longest_source: int
     longest_target: int
-    # At most max_ratio * source + max_extra pieces, learnt as the limit of a translation.
+    # The learnt length limit of a translation: max_ratio * source + max_extra pieces.
     max_ratio: float
     max_extra: int
     several_sentences: float  # share of the training pairs whose sides both have more than one
@@ -57,8 +57,8 @@ class Seen(NamedTuple):
 def length_limit(sources: NDArray[np.int32], targets: NDArray[np.int32]) -> tuple[float, int]:
     """Slope and intercept of a line above nearly all training pairs, with some room to spare.
 
-    The slope is that of the longer half of the pairs, whose ratios vary least. Neither follows the
-    few pairs that are no translations of each other.
+    The slope comes from the longer half of the pairs, whose ratios vary least. The few pairs that
+    are not translations of each other have no influence.
     """
     long = sources >= max(1, np.median(sources))
     slope = float(np.quantile(targets[long] / sources[long], 0.99))
@@ -80,12 +80,12 @@ def share_of_several(prepared: Prepared, data: DataConfig) -> float:
 
 
 def load_seen(run: Path) -> Seen | None:
-    """None where the run does not say. Raises `UserError` for a file that is damaged."""
+    """Reads corpus.json; None if the run has none. Raises `UserError` if it is damaged."""
     file = run / FILE
     if not file.is_file():
         return None
     try:
-        with file.open("rb") as handle:  # a stranger's may be of any size
+        with file.open("rb") as handle:  # that of a stranger may have any size
             seen = Seen(**json.loads(handle.read(10_000)))
         sound = all(_is_sound(value) for value in seen)
     except (OSError, ValueError, TypeError, RecursionError):
@@ -99,7 +99,7 @@ def _is_sound(value: object) -> bool:
 
 
 def settled(decoding: DecodingConfig, seen: Seen | None) -> DecodingConfig:
-    """The config with the length limit that was learnt, where the user gave none."""
+    """The config with the learnt length limit, unless the user has set one."""
     if seen is None:
         return decoding
     ratio, extra = decoding.max_ratio, decoding.max_extra
@@ -111,7 +111,7 @@ def settled(decoding: DecodingConfig, seen: Seen | None) -> DecodingConfig:
 
 
 def splitting_of(config: Config, seen: Seen | None, *, whole: bool = False) -> Splitting:
-    """How lines are split. With `whole`, only on request: the lines are like those of training."""
+    """How lines are split. With `whole`, only on request, because they are like training lines."""
     split = config.decoding.split_sentences
     if split is None:
         split = seen is not None and seen.single_sentences and not whole

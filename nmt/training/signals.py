@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C while a run trains: it is saved first. The second one ends it at once."""
+"""SIGTERM and Ctrl-C during training: the first saves the run, the second exits immediately."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stopped(SystemExit):
 
 
 class Stop:
-    """Whether somebody has asked the run to stop, by which signal."""
+    """The signal that has asked the run to stop, if any."""
 
     received: signal.Signals | None = None
 
@@ -32,7 +32,7 @@ class Stop:
 
 @contextmanager
 def asked_to_stop() -> Iterator[Stop]:
-    """Notes the first signal. Only the main thread of a program gets any."""
+    """Records the first signal. Only the main thread of a program receives signals."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop

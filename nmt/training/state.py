@@ -1,4 +1,4 @@
-"""All that a training is at one moment, and how it is put into a checkpoint and taken out again."""
+"""The complete state of training, and its conversion to and from a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nmt.training.update import Updater
 
 
 class State:
-    """The model with its optimizer, how far it has come, and the updates not yet logged."""
+    """The model with its optimizer, its progress, and the updates that are not logged yet."""
 
     def __init__(self, config: Config, model: Seq2Seq) -> None:
         self.updater = Updater(model, config.training)
@@ -30,8 +30,8 @@ class State:
         return self.updater.model
 
     def saved(self) -> dict[str, Any]:
-        """Everything but the weights, in plain types and tensors: the rest of the training follows
-        from it bit for bit."""
+        """Everything but the weights, in plain types and tensors: training continues bit for bit
+        as if it had not stopped."""
         device = self.model.device
         return {
             "progress": dataclasses.asdict(self.progress),
@@ -47,7 +47,7 @@ class State:
         }
 
     def load(self, saved: dict[str, Any]) -> None:
-        """Goes on from what `saved` gave. Raises one of many errors for anything else."""
+        """Restores the result of `saved`. Raises one of many errors for anything else."""
         progress, window = Progress.restored(saved["progress"]), saved["window"]
         device = self.model.device
         pace = Pace(**saved.get("pace", {}))  # checkpoints of earlier versions have none
@@ -67,7 +67,7 @@ def on(device: torch.device | str, update: Update) -> Update:
 
 
 def corpus_key(prepared: Prepared) -> dict[str, str]:
-    """What identifies the pairs that a run learns from, and those that choose its checkpoint."""
+    """Hashes of the pairs that a run trains on, and of those that select its checkpoint."""
     validation = repr((prepared.validation.source, prepared.validation.target))
     return {
         "training": prepared.contents,
@@ -76,7 +76,7 @@ def corpus_key(prepared: Prepared) -> dict[str, str]:
 
 
 def changed_parts(saved: object, prepared: Prepared) -> list[str]:
-    """Which of training and validation pairs are not those of `corpus_key` in a checkpoint.
+    """Which of the training and validation pairs differ from `corpus_key` in a checkpoint.
 
     Earlier versions of this program saved a hash of the lengths of the training pairs alone.
     """

@@ -37,11 +37,11 @@ from nmt.training.validation import Validator
 
 log = logging.getLogger(__name__)
 
-SETTLED = 32  # the step from which a plan is worth a log line: the first steps are slow
+SETTLED = 32  # log the plan from this step on: the first steps are slow
 
 
 class Interrupted(Exception):
-    """A validation that was left because the run is to stop."""
+    """A validation was abandoned because the run is to stop."""
 
 
 class Trainer:
@@ -57,21 +57,21 @@ class Trainer:
         self.report = report
         self.validator = Validator(config, prepared, state.updater, load_seen(run))
         longest = np.maximum(prepared.source_lengths, prepared.target_lengths + 1)  # BOS
-        self.has_weights = config.init_from is not None  # from its start, worth a validation
+        self.has_weights = config.init_from is not None  # then step 0 is validated too
         self.step_limit = step_limit(self.config, int(longest.sum()))
-        # Saved in every checkpoint: resuming requires them.
+        # Stored in every checkpoint: resuming requires the same ones.
         self.origin = {"config": dataclasses.asdict(config), "corpus": corpus_key(prepared)}
 
     def train(self, stop: Stop) -> None:
-        """Trains until the first limit; the last state is validated and saved.
+        """Trains until the first limit, then validates and saves the last state.
 
-        Asked to stop, it finishes the update it is at, saves and returns; a validation that was
-        due is made when the run goes on. Raises `Diverged` where too many updates are not finite.
+        When asked to stop, it finishes the current update, saves and returns. A validation that was
+        due then takes place after resuming. Raises `Diverged` after too many non-finite updates.
         """
         progress, config = self.state.progress, self.config
         start = Position(progress.epoch, progress.index)
         self._begin()
-        # So that what does not fit into memory comes to light at once.
+        # The largest batch first, so that a lack of memory shows at once.
         self.state.updater.rehearse(largest_batch(self.prepared, config.batch_tokens))
         with BatchStream(self.prepared, config.batch_tokens, config.seed, start) as stream:
             while stop.received is None:
@@ -87,7 +87,7 @@ class Trainer:
                 elif self.state.pace.is_due(progress, config):
                     self._plan()
                     if any(progress.validations):
-                        self._save()  # so that the steps under a plan can be repeated
+                        self._save()  # so that a resumed run repeats these steps by the same plan
                 else:
                     self._advance(stream)
                     self.report.advance(progress.step, self.share, progress.seconds)
@@ -102,7 +102,7 @@ class Trainer:
 
     @property
     def share(self) -> float:
-        """Of the nearest limit, how much is used."""
+        """The share of the nearest limit that is used up."""
         return self.state.progress.share(self.config, len(self.prepared.source_lengths))
 
     @property
@@ -118,18 +118,18 @@ class Trainer:
         return is_time or self.is_over
 
     def _begin(self) -> None:
-        """Logs the schedule, and plans what depends on the clock."""
+        """Logs the schedule, and makes a plan if there is a limit in minutes."""
         progress, config = self.state.progress, self.config
         log.info("%s", describe_schedule(config))
         self.state.pace.aim(progress, config, self.step_limit)
         self.is_settled = progress.step > 0
         if self.has_weights and progress.step == 0:
-            self._save()  # the run no longer needs the one that its weights come from
+            self._save()  # from now on the run does not need the other run any more
         if not config.max_minutes and self.step_limit < math.inf:
             warn_of_warmup(config, self.step_limit)
 
     def _plan(self) -> None:
-        """Plans the next steps by the clock; the first good plan is logged."""
+        """Plans the next steps by the clock, and logs the first reliable plan."""
         pace = self.state.pace
         pace.plan(self.state.progress, self.config, self.step_limit)
         if pace.gain and not self.is_settled and (pace.step >= SETTLED or self.share > 0.1):
@@ -143,7 +143,7 @@ class Trainer:
                 warn_of_few_steps(self.config, pace.steps)
 
     def _position(self, steps: int = 0, pairs: int = 0) -> float:
-        """The position in the run that the learning rate follows, after so many more."""
+        """The position in the run, for the learning rate, after this many more steps and pairs."""
         progress = self.state.progress
         return position(
             self.config,
@@ -154,7 +154,7 @@ class Trainer:
         )
 
     def _advance(self, stream: BatchStream) -> None:
-        """One update, with its place in the corpus and its time."""
+        """One update; records its place in the corpus and its time."""
         progress, window = self.state.progress, self.state.window
         began, waited = time.perf_counter(), stream.waited
         planned = list(islice(stream, self.config.accumulate))
@@ -178,18 +178,18 @@ class Trainer:
         self.report.advance(progress.step, self.share, progress.seconds)
 
     def _count(self, skipped: list[Update]) -> None:
-        """Names the batches of updates that were skipped. Raises `Diverged` where they are many."""
+        """Logs the batches of skipped updates. Raises `Diverged` if there are too many."""
         for update in skipped:
             what = describe(update, self.prepared, self.config)
-            log.warning("skipped as its loss or gradient is not finite: %s", what)
+            log.warning("skipped an update (loss or gradient not finite): %s", what)
         self.state.progress.skipped += len(skipped)
         if self.state.progress.skipped >= self.config.max_skipped:
             raise Diverged(self.state.progress)
 
     def _validate(self, stop: Stop) -> None:
-        """Scores the model on the validation set and shows what it does.
+        """Scores the model on the validation set and reports examples.
 
-        Raises `Interrupted` once it is asked to stop.
+        Raises `Interrupted` when asked to stop.
         """
         progress, began = self.state.progress, time.perf_counter()
         with activity("validating", len(self.validator.split.source)) as bar:
@@ -204,8 +204,8 @@ class Trainer:
         self.report.examples(progress.step, found.examples)
         self.state.pace.validation_seconds = time.perf_counter() - began
         progress.seconds += self.state.pace.validation_seconds
-        told = "  ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
-        log.info("step %d (%s): %s", progress.step, clock(progress.seconds), told)
+        metrics = "  ".join(f"{name} {value:.2f}" for name, value in found.metrics.items())
+        log.info("step %d (%s): %s", progress.step, clock(progress.seconds), metrics)
         progress.validated(
             found.scores,
             merit(self.config.metric, found.scores[self.config.metric]),
@@ -213,12 +213,12 @@ class Trainer:
         )
 
     def _save(self) -> None:
-        """Makes the state the newest checkpoint, and the best if it is.
+        """Saves the state as the newest checkpoint, and marks it as the best if it is.
 
-        Where the disk is full the run goes on: those there are stay, and it tries again.
+        If the disk is full, training continues with the old checkpoints and tries again later.
         """
         progress, began = self.state.progress, time.perf_counter()
-        self.report.flush()  # what a checkpoint has behind it is never told again
+        self.report.flush()  # a run resumed from this checkpoint does not log earlier steps again
         name, saved = f"{progress.step:08d}", {**self.origin, **self.state.saved()}
         is_written = False
         with may_write(f"the checkpoint of step {progress.step}"):
@@ -229,7 +229,7 @@ class Trainer:
             is_written = True
             prune(self.run, progress.validations)
         if not is_written and progress.is_best:
-            # The best is what can be loaded.
+            # Only a checkpoint on the disk can be the best.
             progress.best = merit_of(named_best(self.run), self.config.metric)
         self.state.pace.saving_seconds = time.perf_counter() - began
         progress.seconds += self.state.pace.saving_seconds

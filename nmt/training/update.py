@@ -22,8 +22,8 @@ from nmt.training.progress import Update
 
 log = logging.getLogger(__name__)
 
-# What goes through a model at a time on a CPU, counted as training.batch_tokens is: 32,768 go as
-# soon in two parts, in 1.9 GB of memory and not 3.8. In parts of 8,192 the RNN is slower.
+# Tokens that pass through the model at a time on a CPU, counted like training.batch_tokens. In two
+# such parts, 32,768 take as long but 1.9 GB instead of 3.8. In parts of 8,192 the RNN is slower.
 PART = 16384
 
 # A `with` around a part of a step, by its name: forward, loss, backward or optimizer.
@@ -31,7 +31,7 @@ Phase = Callable[[str], AbstractContextManager[object]]
 
 
 class Updater:
-    """Makes steps on one model. The phases show up by name in a profile of torch's profiler."""
+    """Updates one model. The phases appear by name in torch's profiler."""
 
     def __init__(
         self, model: Seq2Seq, config: TrainingConfig, phase: Phase = record_function
@@ -45,14 +45,14 @@ class Updater:
     def update(self, batches: Sequence[Batch], rate: float) -> Update:
         """One step at this learning rate on the mean loss over the labels of all the batches.
 
-        Where loss or gradient is not finite, weights and optimizer stay as they are.
+        If loss or gradient is not finite, weights and optimizer state do not change.
         """
         labels = sum(int((batch.labels != PAD).sum()) for batch in batches)
         sums = self._gradients(batches, labels)
         with self.phase("optimizer"):
             norm = self.optimizer.gradient_norm()
             is_finite = norm.isfinite() & sums.isfinite().all()
-            # As `clip_grad_norm_` has it.
+            # The same formula as in `clip_grad_norm_`.
             divisor = ((norm + 1e-6) / self.config.clip).clamp_min(1) if self.config.clip else None
             self.optimizer.step(rate, skip=(~is_finite).float(), divisor=divisor)
             self.optimizer.forget_gradients()
@@ -66,20 +66,20 @@ class Updater:
         )
 
     def rehearse(self, batch: Batch) -> None:
-        """The forward and the backward pass of a batch, after which everything is as before."""
+        """The forward and backward pass of a batch, without any lasting effect."""
         device = self.model.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             self._gradients([batch], 1)
         self.optimizer.forget_gradients()
 
     def _gradients(self, batches: Sequence[Batch], labels: int) -> Tensor:
-        """Leaves the gradient of the loss over `labels` labels; gives the sums of the `loss`es.
+        """Computes the gradients of the mean loss over `labels` labels; returns the summed losses.
 
-        Batches for which a GPU has not the memory are halved, and all begins again.
+        If a GPU runs out of memory, the batches are split and all gradients are computed again.
         """
         parts = [part for batch in batches for part in self._parts(batch)]
         while (sums := self._backward(parts, labels)) is None:
-            # Here, where no exception holds on to what did not fit.
+            # Not in the `except` block, where the exception would keep the tensors alive.
             self.optimizer.forget_gradients()
             torch.cuda.empty_cache()
             parts = self._halved(parts)
@@ -92,7 +92,7 @@ class Updater:
         return batch.split(math.ceil(len(batch.source) * longest / PART))
 
     def _backward(self, batches: Sequence[Batch], labels: int) -> Tensor | None:
-        """None where the memory is not enough; gradients are then left half made."""
+        """Returns None if the GPU runs out of memory. The gradients are then incomplete."""
         sums = torch.zeros(2, device=self.model.device)
         if not self.model.training:
             self.model.train()
@@ -111,12 +111,12 @@ class Updater:
         key = f"training.batch_tokens={self.config.batch_tokens}"
         require(
             rows > 1,
-            f"{self.model.device} has not the memory for one sentence pair: a smaller model or "
-            "data.max_pieces would need less",
+            f"not enough memory on {self.model.device} for one sentence pair; use a smaller model "
+            "or data.max_pieces",
         )
         log.warning(
-            "%s has not the memory for a batch of %d pairs: it is halved; a new run with less than "
-            "%s would be faster",
+            "not enough memory on %s for a batch of %d pairs: splitting it. A new run with less "
+            "than %s would be faster",
             *(self.model.device, rows, key),
         )
         return [half for batch in batches for half in batch.split(2)]

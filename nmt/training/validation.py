@@ -1,4 +1,4 @@
-"""How good a model in training is on the validation set, in figures and in examples."""
+"""Validation of a model in training: scores and examples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Validation(NamedTuple):
 
 
 class Validator:
-    """Scores one model, greedily."""
+    """Scores one model with greedy search."""
 
     def __init__(
         self, config: Config, prepared: Prepared, updater: Updater, seen: Seen | None = None
@@ -64,7 +64,7 @@ class Validator:
         self.signatures_logged = False
 
     def __call__(self, progress: Callable[[int], None] | None = None) -> Validation:
-        """`progress` is told how many more sentences are translated."""
+        """Validates the model. `progress` is called with numbers of translated sentences."""
         evaluation = self._evaluate(progress=progress)
         self._log_signatures(evaluation.scores)
         metrics = {**self.losses(), **values(evaluation.scores)}
@@ -75,15 +75,15 @@ class Validator:
         return Validation(metrics, self._examples(evaluation.hypotheses))
 
     def scores(self, progress: Callable[[int], None] | None = None) -> dict[str, float]:
-        """What may select the best checkpoint, of the model as it is now."""
+        """The scores of the current model that may select the best checkpoint."""
         scored = values(self._evaluate(aer=False, progress=progress).scores)
         return {**scored, "nll": self.losses()["nll"]}
 
     def _log_signatures(self, scores: Scores) -> None:
-        """Once in the life of a program, how the scores of its validations are computed."""
+        """Logs how the scores are computed, at the first validation of a process."""
         if not self.signatures_logged:
-            told = (f"{NAMES[name]} {each}" for name, each in signatures(scores).items())
-            log.info("scores: %s", "; ".join(told))
+            lines = (f"{NAMES[name]} {each}" for name, each in signatures(scores).items())
+            log.info("scores: %s", "; ".join(lines))
             self.signatures_logged = True
 
     def _evaluate(
@@ -109,7 +109,7 @@ class Validator:
         longer = [max(pair, key=len) for pair in zip(sources, targets, strict=True)]
         sums, count = torch.zeros(2, device=self.updater.model.device), 0
         with evaluating(self.updater.model):
-            # No larger than those of training, so that there is the memory for them.
+            # No larger than in training, so that they fit into memory.
             for rows in batches(longer, self.updater.config.batch_tokens):
                 batch = collate([sources[row] for row in rows], [targets[row] for row in rows])
                 sums += self.updater.loss(batch)
@@ -129,8 +129,8 @@ class Validator:
 
 
 def pick_examples(split: Split, count: int) -> list[int]:
-    """The rows whose translations and attention are shown: the first of a readable length, then,
-    as in a text without spaces or of short lines, the first that fit on a line."""
+    """The rows whose translations and attention are reported: the first ones of readable length.
+    If there are too few, as in a text without spaces, also the first that fit on a line."""
     rows = [row for row, text in enumerate(split.source) if 0 < len(text.strip()) <= LINE]
     readable = [row for row in rows if 5 <= words(split.source[row]) <= 14]
     return list(dict.fromkeys(readable + rows))[:count]

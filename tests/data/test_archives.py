@@ -120,14 +120,14 @@ class TestJsonLists:
         [
             (
                 '[\n{"fi": "a", "et": "b"},\n{"fi": "a" "et": "b"}]',
-                "line 3 is not JSON .*mn 12",
+                "line 3 is not valid JSON: .*mn 12",
             ),
-            ('[{"fi": "a", "et": "b"}', "ends before its list does"),
+            ('[{"fi": "a", "et": "b"}', "ends within its list"),
             ('[{"fi": "a", "et": "b"}\n{"fi": "a", "et": "b"}]', "line 2 has no comma between"),
-            ('[{"fi": "a", "et": "b"}] x', "line 1 has more after the list"),
+            ('[{"fi": "a", "et": "b"}] x', "line 1 has text after the ] that"),
             ('[{"fi": "a"}]', "line 1 should have text under the keys 'fi' and 'et'"),
             ('[["a", "b"]]', "line 1 is not an object"),
-            ("[" * 5000, "line 1 is not JSON"),
+            ("[" * 5000, "line 1 is not valid JSON"),
             ('{"fi": "a", "fi": "b", "et": "c"}', "the same key twice"),
         ],
     )

@@ -66,7 +66,7 @@ def test_what_is_damaged_is_written_again(tmp_path, caplog, name, harm):
     assert ensure(folder, write) and is_whole(folder)
     assert not ensure(folder, never)
     (message,) = caplog.messages
-    assert "the cache is damaged and is built again: " in message and name in message
+    assert "rebuilding the damaged cache: " in message and name in message
     assert list(folder.parent.iterdir()) == [folder]
 
 

@@ -140,7 +140,7 @@ class TestFiles:
             ({"train": "a.en,no.de"}, "data.train: there is no file .*no.de"),
             ({"train": "a.en,a.de", "test": "no.tsv"}, "data.test: there is no file .*no.tsv"),
             ({"train": "a.en,a.de,a.fr"}, "data.train must be one file or two .*a.en,a.de,a.fr"),
-            ({"train": "a.en,a.de", "test": "empty.tsv"}, "empty.tsv: there are no sentence pairs"),
+            ({"train": "a.en,a.de", "test": "empty.tsv"}, "empty.tsv has no sentence pairs"),
         ],
     )
     def test_what_is_missing_is_named(self, tmp_path, files, message):
@@ -286,8 +286,8 @@ class TestHub:
             check=True,
         ).stdout
         assert said.startswith(
-            "UserError some/corpus cannot be downloaded: the Hugging Face hub cannot be reached "
-            "and no earlier download is there; to use a copy give data.path=FOLDER, "
+            "UserError some/corpus cannot be downloaded: the Hugging Face hub cannot be "
+            "reached, and there is no earlier download; to use a local copy, set data.path=FOLDER, "
             "a folder with train.en and train.de, train.jsonl, "
         )
 

@@ -120,21 +120,21 @@ class TestTexts:
 BAD_JSON = {
     "deep": (
         "[" * 100_000,
-        "is not JSON that can be read: it has a number with too many digits or too many",
+        "is not valid JSON: it has a number with too many digits or too many",
     ),
     "deep objects": (
         '{"en":' * 100_000,
-        "is not JSON that can be read: it has a number with too many digits or too many",
+        "is not valid JSON: it has a number with too many digits or too many",
     ),
     "many digits": (
         '{"x": ' + "9" * 5000 + "}",
-        "is not JSON that can be read: it has a number with too many digits or too many",
+        "is not valid JSON: it has a number with too many digits or too many",
     ),
     "key twice": ('{"en": "a", "en": "c", "de": "b"}', "an object has the same key twice"),
     "number": ('{"en": "a", "de": NaN}', "'de' is a number"),
     "mark": (
         '\ufeff{"en": "a", "de": "b"}',
-        "is not JSON that can be read: a quote, comma or bracket",
+        "is not valid JSON: a quote, comma or bracket",
     ),
     "many keys": (json.dumps({"k" * 99 + str(n): "" for n in range(999)}), "but its keys are 'kk"),
 }

@@ -93,5 +93,5 @@ def test_the_first_pairs_and_a_warning_are_logged(caplog):
         inspect(iter(pairs), data).log()
     shown, warnings = caplog.messages[:-1], caplog.messages[-1]
     assert len(shown) == 3 and shown[0] == f"training pair 1: {'x' * 99}…  ->  y"
-    assert warnings.startswith("WARNING: source and target seem to be swapped")
+    assert warnings.startswith("source and target seem to be swapped")
     assert caplog.records[-1].levelno == logging.WARNING

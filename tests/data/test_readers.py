@@ -115,7 +115,7 @@ BAD = {
     "utf8": ("a.tsv", b"a\tb\nc\t\xfc\n", "a.tsv line 2 is not UTF-8 text .*byte 3 .* 0xfc"),
     "utf16": ("a.tsv", "a\tb\n".encode("utf-16")[:-1], "a.tsv begins like UTF-16 text but is d"),
     "no tab": ("a.tsv", "a\tb\na b\n", "a.tsv line 2 has no tab"),
-    "no json": ("a.jsonl", '{"en": "a", "de": "b"}\n{"en"\n', "a.jsonl line 2 is not JSON"),
+    "no json": ("a.jsonl", '{"en": "a", "de": "b"}\n{"en"\n', "a.jsonl line 2 is not valid JSON"),
     "no object": ("a.jsonl", '["a", "b"]\n', "a.jsonl line 1 is not an object with .*'en'"),
     "no key": ("a.jsonl", '{"en": "a", "fr": "b"}', "line 1 .* 'en' and 'de' .*are 'en', 'fr'"),
     "null": ("a.jsonl", '{"en": "a", "de": null}', "line 1 should .* 'de' is null"),
@@ -129,7 +129,7 @@ BAD = {
     "bomb": ("a.tmx", tmx(unit(en="&b;", de="x"), before=BOMB), "a.tmx line 2 declares entities"),
     "external": ("a.tmx", tmx(unit(en="&e;", de="x"), before=EXTERNAL), "line 2 declares entities"),
     "no parquet": ("a.parquet", "PAR1", "a.parquet is damaged, cut off or not a Parquet"),
-    "unknown": ("a.docx", "x", "a.docx is not a corpus file: it should be .tsv"),
+    "unknown": ("a.docx", "x", "a.docx is not a supported corpus file; expected .tsv"),
 }
 
 

@@ -245,11 +245,11 @@ def test_at_the_limit_a_translation_is_closed_and_what_it_lacks_is_told() -> Non
         ((best,),) = translate([demands], SOURCES[:1], beam_size, limit=2)
         text = decode(best.tokens)
         assert len(best.tokens) == 2 and best.log_prob > -100
-        assert complaints(text, demands)[-1] == "it lacks 'b b'"
+        assert complaints(text, demands)[-1] == "lacks 'b b'"
     assert complaints("c Hund", Demands("ab", ("Hund",), ("c", "Hun"))) == [
-        "it does not begin with 'ab'",
-        "it has 'Hund'",
-        "it lacks 'Hun'",
+        "does not begin with 'ab'",
+        "contains 'Hund'",
+        "lacks 'Hun'",
     ]
 
 

@@ -278,12 +278,16 @@ def test_what_does_not_fit_is_halved(
     with caplog.at_level(logging.WARNING):
         found = translate_ids(model, sources, config, told.append)
     assert small.seen == [7, 3, 1, 2, 4, 2, 2] and sum(told) == 7
-    assert "cpu has not the memory to translate 7 sentences at once: they are halved" in caplog.text
+    assert (
+        "not enough memory on cpu to translate 7 sentences at once: splitting them" in caplog.text
+    )
     for mine, theirs in zip(found, expected, strict=True):
         assert [each.tokens for each in mine] == [each.tokens for each in theirs]
 
 
 def test_a_sentence_that_does_not_fit(model: Seq2Seq, monkeypatch: pytest.MonkeyPatch) -> None:
     Small(monkeypatch, rows=0)
-    with pytest.raises(UserError, match="cpu has not the memory to translate a sentence: a short"):
+    with pytest.raises(
+        UserError, match="not enough memory on cpu to translate this sentence; short"
+    ):
         translate_ids(model, sentences(3), CONFIG)

@@ -134,9 +134,9 @@ def test_links_of_parts_count_on() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "names no layer, head and reading"),
-        ('{"layer": 1}', "names no layer, head and reading"),
-        ('{"layer": null, "head": 1, "reading": "reading"}', "names no layer"),
+        ("{", "layer, head or reading is missing or wrong"),
+        ('{"layer": 1}', "layer, head or reading is missing or wrong"),
+        ('{"layer": null, "head": 1, "reading": "reading"}', "layer, head or reading is missing"),
         ('{"layer": 3, "head": 1, "reading": "reading"}', "layer 3 and head 1, but the model has"),
         ('{"layer": 1, "head": 0, "reading": "reading"}', "layer 1 and head 0, but the model has"),
         ('{"layer": 1, "head": 1, "reading": "x"}', "reading must be one of predicting, reading"),

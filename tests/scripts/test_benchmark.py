@@ -20,7 +20,7 @@ def test_a_table_and_json(script: Script, settings: list[str]) -> None:
     assert all(found[key] > 0 for key in (*keys, "first_step_seconds", "flop_utilisation"))
     shown = script("benchmark", "train", *settings, "--steps", "3")
     assert shown.returncode == 0, shown.stderr
-    assert "tokens a second" in shown.stdout and "GFLOP/s" in shown.stdout
+    assert "tokens per second" in shown.stdout and "GFLOP/s" in shown.stdout
 
 
 def test_translating_is_timed_beside_the_other_engine(

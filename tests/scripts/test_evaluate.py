@@ -189,12 +189,12 @@ def test_control_characters_are_spaces_in_files_that_are_scored(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "say which run directory to evaluate"),
-        (("nowhere",), "there is no run directory nowhere"),
+        ((), "name the run directory to evaluate"),
+        (("nowhere",), "no such run directory: nowhere"),
         (("--hypotheses", "a"), "--hypotheses needs --reference, and no RUN or --source"),
-        (("RUN", "--source", "a"), "--source FILE and --reference FILE belong together"),
-        (("RUN", "--source", "a", "--reference", "b", "--split", "test"), "--split names a part"),
-        (("RUN", "--output", "/no/folder/a"), "there is no folder /no/folder"),
+        (("RUN", "--source", "a"), "--source and --reference need each other"),
+        (("RUN", "--source", "a", "--reference", "b", "--split", "test"), "--split and --source"),
+        (("RUN", "--output", "/no/folder/a"), "no such folder: /no/folder"),
         (("RUN", "--beam-size", "0"), "decoding.beam_size must be at least 1, but is 0"),
         (("RUN", "--set", "decoding.beam=2"), "unknown key decoding.beam"),
         (("RUN", "--checkpoint", "7"), "has no checkpoint 7"),

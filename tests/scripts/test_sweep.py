@@ -62,7 +62,10 @@ def test_runs_are_numbered_and_named_by_what_differs() -> None:
         (["model.attention.heads=4,3"], "run 2 of 2: model.attention.heads=3: model.width must be"),
         (["model=rnn,rnm"], "run 2 of 2: model=rnm: there is no model=rnm"),
         (["training.seed=1,2", "training.seed=x,y"], "run 1 of 2: training.seed=x: training.seed"),
-        (["name=one", "training.seed=1,2"], "run 2 of 2: training.seed=2: run 1 is called one too"),
+        (
+            ["name=one", "training.seed=1,2"],
+            "run 2 of 2: training.seed=2: run 1 has the same name=one",
+        ),
         (["name=old,new"], "run 1 of 2: name=old: the run directory "),
     ],
 )

@@ -153,18 +153,18 @@ def test_a_failure_before_the_first_line_leaves_nothing(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["one", "--input", "in"], "give one of them"),
+        (["one", "--input", "in"], "give either sentences or --input FILE, not both"),
         (["--input", "missing"], "--input missing cannot be read: No such file or directory"),
         (["--input", "/"], "--input / cannot be read: Is a directory"),
         (["one", "--output", "no/where"], "--output no/where cannot be written: No such file"),
         (["one", "--attention", "map.pdf"], "--attention must name a .png file, but is map.pdf"),
         (["one", "--alignments", "no/where"], "--alignments no/where cannot be written: No such"),
-        (["one", "--score", "a.de"], "--score FILE scores translations of --input FILE: give both"),
+        (["one", "--score", "a.de"], "--score FILE needs --input FILE"),
         (["one", "--attention-matrix"], "--attention-matrix needs --json"),
-        (["one", "--sample", "--mbr"], "--sample and --mbr: give one of them"),
-        (["one", "--temperature", "2"], "--temperature belongs to --sample or --mbr"),
-        (["one", "--sample", "--utility", "bleu"], "--utility belongs to --mbr"),
-        (["one", "--mbr", "--beam-size", "2"], "--beam-size belongs to beam search"),
+        (["one", "--sample", "--mbr"], "--sample and --mbr exclude each other"),
+        (["one", "--temperature", "2"], "--temperature needs --sample or --mbr"),
+        (["one", "--sample", "--utility", "bleu"], "--utility needs --mbr"),
+        (["one", "--mbr", "--beam-size", "2"], "--beam-size needs beam search"),
     ],
 )
 def test_mistakes_are_told(

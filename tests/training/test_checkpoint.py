@@ -211,7 +211,7 @@ def assert_one_line(message: str, start: str) -> None:
 def test_missing_files_are_told(run: Path) -> None:
     folder = find_checkpoint(run, "30")
     (folder / "training.pt").unlink()
-    with pytest.raises(UserError, match="training.pt is missing: a run continues only from"):
+    with pytest.raises(UserError, match="training.pt is missing: a run can be resumed only from"):
         load_training(folder)
 
 

@@ -56,10 +56,13 @@ def test_a_damaged_checkpoint_is_set_aside(
     with pytest.raises(UserError) as caught:
         load_run(run, checkpoint="last", device="cpu")
     assert str(newest) in str(caught.value)
-    assert str(caught.value).endswith("; checkpoint 00000004 is sound")
+    assert str(caught.value).endswith("; checkpoint 00000004 is intact")
     with caplog.at_level(logging.WARNING):
         resumed(run, max_steps=12)
-    assert f"{newest}/" in caplog.text and "set aside as 00000008.damaged" in caplog.text
+    assert (
+        f"{newest}/" in caplog.text
+        and "renamed the damaged checkpoint to 00000008.damaged" in caplog.text
+    )
     assert same(weights(run), whole)
     assert (run / "checkpoints" / "00000008.damaged").is_dir()
     assert load_run(run, device="cpu"), "best names a sound one"
@@ -74,7 +77,7 @@ def test_no_sound_checkpoint_is_left(run: Path) -> None:
     for _ in range(2):
         with pytest.raises(UserError) as caught:
             resumed(run, max_steps=12)
-        assert str(caught.value) == f"{run} cannot go on: none of its checkpoints is sound"
+        assert str(caught.value) == f"cannot resume {run}: all its checkpoints are damaged"
     assert before == ((run / "config.yaml").read_bytes(), (run / "metrics.jsonl").read_bytes())
 
 
@@ -82,9 +85,9 @@ def test_a_run_of_an_earlier_version(run: Path, caplog: pytest.LogCaptureFixture
     for file in run.rglob(CHECKSUMS):
         file.unlink()
     told = "checksums.json is missing: it was lost, or an earlier version of this program, which "
-    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; such a run is to be"):
+    with pytest.raises(UserError, match=f"{told}wrote none, saved the run; retrain such a run"):
         load_run(run, device="cpu")
-    with pytest.raises(UserError, match="cannot go on: none of its checkpoints is sound"):
+    with pytest.raises(UserError, match="cannot resume .*: all its checkpoints are damaged"):
         resumed(run)
     assert caplog.text.count(told) == 2
 
@@ -125,10 +128,10 @@ def test_a_changed_config_is_told_or_refused(run: Path, caplog: pytest.LogCaptur
     ):
         file.write_text(text.replace(old, new))
         before = contents(run)
-        with pytest.raises(UserError, match=f"keeps {key} as it was: .* only in a new one"):
+        with pytest.raises(UserError, match=f"cannot change {key} from .*: only a new run"):
             resumed(run)
         assert contents(run) == before
-        assert "config.yaml was changed since this program wrote it" in caplog.text
+        assert "config.yaml has been modified since it was written" in caplog.text
     file.write_text(text.replace("max_steps: 8", "max_steps: 9"))
     with caplog.at_level(logging.INFO, logger="nmt"):
         resumed(run)

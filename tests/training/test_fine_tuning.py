@@ -124,13 +124,13 @@ def nothing_was_made(config: Config) -> bool:
         (lambda config: setattr(config.model, "norm", "post"), r"model\.norm='pre', but it is"),
         (
             lambda config: setattr(config.model.attention, "heads", 4),
-            r"model\.attention\.heads=2, but it is 4: of a model only model\.dropout and",
+            r"model\.attention\.heads=2, but it is 4 here; only model\.dropout and",
         ),
         (
             lambda config: setattr(
                 config.data, "tokenizer", dataclasses.replace(config.data.tokenizer, kind="bpe")
             ),
-            r"keeps its vocabulary, which has data\.tokenizer\.kind='unigram'",
+            r"has a vocabulary with data\.tokenizer\.kind='unigram'",
         ),
         (
             lambda config: (

@@ -64,7 +64,7 @@ def test_a_full_disk_does_not_end_the_run(
     monkeypatch.setattr(Trainer, "_save", saving)
     resumed(run, max_steps=12, validate_every=10)
     assert len(calls) == 2
-    assert f"the checkpoint of step 10 CANNOT BE WRITTEN: {os.strerror(number)}" in caplog.text
+    assert f"cannot write the checkpoint of step 10: {os.strerror(number)}" in caplog.text
     assert contents(run / "checkpoints" / "00000004") == older
     assert same(weights(run), whole)
     assert not list(run.glob("checkpoints/.*.part")) or name == ".last"
@@ -91,7 +91,7 @@ def test_a_limit_on_the_size_of_files(run: Path) -> None:
     command = [sys.executable, "-c", LIMITED, str(run), limit]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    assert "the checkpoint of step 12 CANNOT BE WRITTEN: File too large" in ran.stderr
+    assert "cannot write the checkpoint of step 12: File too large" in ran.stderr
     assert find_checkpoint(run, "last").name == "00000008" and load_run(run, device="cpu")
 
 

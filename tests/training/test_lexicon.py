@@ -112,8 +112,8 @@ def test_without_one_it_is_asked_for_in_vain(run: Path) -> None:
     with pytest.raises(UserError) as caught:
         Translator.load(run, device="cpu", overrides=ASKED)
     assert str(caught.value) == (
-        f"{run} has no lexicon, which decoding.shortlist needs; resume={run} writes it at its end, "
-        "decoding.shortlist=0 translates without"
+        f"{run} has no lexicon, which decoding.shortlist needs; resume={run} creates it, "
+        "decoding.shortlist=0 translates without it"
     )
 
 
@@ -171,4 +171,4 @@ def test_a_full_disk_is_told(
     (run / "lexicon").write_text("in the way")
     (run / ".lexicon.part").write_text("in the way")
     save_lexicon(run, build_lexicon(prepared, 1))
-    assert "the lexicon CANNOT BE WRITTEN" in caplog.text
+    assert "cannot write the lexicon" in caplog.text

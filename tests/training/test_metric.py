@@ -173,7 +173,7 @@ def test_how_scores_are_computed_stays_as_it_was(make_config: MakeConfig) -> Non
     run = train(config).run
     other = dataclasses.replace(config, resume=run)
     other.evaluation = dataclasses.replace(config.evaluation, lowercase=True)
-    with pytest.raises(UserError, match="keeps evaluation.lowercase as it was: False cannot"):
+    with pytest.raises(UserError, match="cannot change evaluation.lowercase from False"):
         train(other)
 
 

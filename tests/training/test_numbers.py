@@ -116,7 +116,7 @@ def test_a_bad_batch_is_skipped_counted_and_named(
     assert math.isfinite(first["nll"]) and math.isfinite(second["nll"])
     told = next(record.getMessage() for record in caplog.records)
     rows = plan_batches(prepared.source_lengths, prepared.target_lengths, 200, 1, 0)[2]
-    assert "not finite: batch 2 of epoch 0: the training pairs " in told
+    assert "not finite): batch 2 of epoch 0: training pairs " in told
     assert f" {', '.join(map(str, rows[:10]))} and {len(rows) - 10} more" in told
     weights = load_run(run, checkpoint="last", device="cpu").model.state_dict()
     assert all(value.isfinite().all() for value in weights.values())
@@ -232,7 +232,7 @@ def test_what_does_not_fit_is_split(
     torch.testing.assert_close(one.sums, two.sums)
     torch.testing.assert_close(one.gradient_norm, two.gradient_norm)
     assert one[3:] == two[3:]
-    assert "has not the memory for a batch of 9 pairs: it is halved" in caplog.text
+    assert "not enough memory on cpu for a batch of 9 pairs: splitting it" in caplog.text
 
 
 def test_one_pair_that_does_not_fit(
@@ -240,5 +240,5 @@ def test_one_pair_that_does_not_fit(
 ) -> None:
     made = updater(make_config())
     monkeypatch.setattr(made, "loss", Small(made, rows=0))
-    with pytest.raises(UserError, match="cpu has not the memory for one sentence pair: "):
+    with pytest.raises(UserError, match="not enough memory on cpu for one sentence pair; "):
         made.update([tokens(4)], rate=1e-3)

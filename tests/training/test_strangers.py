@@ -82,7 +82,7 @@ def test_a_state_of_another_kind_is_refused(run: Path, strange: dict[str, object
     torch.save({**state, **strange}, newest / "training.pt")
     sign_anew(newest)
     before = contents(run)
-    with pytest.raises(UserError, match="training.pt is damaged: it does not hold what this"):
+    with pytest.raises(UserError, match="training.pt is damaged: it is not a training state"):
         resumed(run)
     assert contents(run) == before
 
@@ -95,7 +95,7 @@ def test_moments_of_another_shape_are_refused(run: Path, shape: tuple[int, ...])
     state["optimizer"][0]["exp_avg"] = torch.zeros(shape)
     torch.save(state, newest / "training.pt")
     sign_anew(newest)
-    with pytest.raises(UserError, match="training.pt is damaged: it does not hold what this"):
+    with pytest.raises(UserError, match="training.pt is damaged: it is not a training state"):
         resumed(run)
 
 
@@ -107,7 +107,7 @@ def test_an_archive_that_would_fill_the_memory_is_refused(run: Path) -> None:
         for name, data in parts.items():
             archive.writestr(name, data)
     sign_anew(file.parent)
-    with pytest.raises(UserError, match="training.pt is damaged: it is larger inside"):
+    with pytest.raises(UserError, match="training.pt is damaged: its uncompressed size"):
         resumed(run)
 
 

@@ -1,6 +1,6 @@
 """Sentence pairs from files, as a stream: text, TSV, CSV, Anki, JSON, Parquet, TMX; packed or not.
 
-A file that is not what it should be is a `UserError` with the file, the line and what was expected.
+A mistake in a file raises a `UserError` with the file, the line and what was expected.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ def read_pairs(
     columns: tuple[str, ...] = (),
     note: Callable[[str], None] = log.info,
 ) -> Iterator[Pair]:
-    """The pairs of two aligned text files, or of one file whose name says its format.
+    """The pairs of two aligned text files, or of one file whose name tells the format.
 
-    What a file holds that is no pair is counted, as `read` and under the reason. `columns` names
-    those of source and target in a table; `note` takes what else is found out about a file.
+    Rows that are not pairs are counted, as `read` and under a reason. `columns` names the columns
+    of source and target in a table. `note` is called with remarks about a file.
     """
     files = files_in(paths[0], languages) if len(paths) == 1 else paths
     if len(files) == 2:
@@ -62,7 +62,7 @@ def read_pairs(
     reader = READERS.get(plain_suffix(file))
     if reader is None:
         raise UserError(
-            f"{file} is not a corpus file: it should be {', '.join(READERS)} or .zip "
+            f"{file} is not a supported corpus file; expected {', '.join(READERS)} or .zip "
             f"({', '.join(PACKED)} may follow), or two text files joined by a comma"
         )
     return on_one_line(reader(file, Reading(languages, counts, columns, note)))
@@ -97,7 +97,7 @@ def _names_side(member: Member, side: int, languages: Languages) -> bool:
 
 
 def read_aligned(source: File, target: File) -> Iterator[Pair]:
-    """Line N of the one file with line N of the other."""
+    """Pairs each line of one file with the same line of the other."""
     sources, targets = read_lines(source), read_lines(target)
     pairs = 0
     for left in sources:

@@ -1,4 +1,4 @@
-"""Which columns of a table hold source and target: by its header, its contents or data.columns."""
+"""Finding the columns of source and target by the header, the contents or data.columns."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ ADDRESS = re.compile(r"\w+://\S*|www\.\S+|\S+@\S+\.\S+", re.ASCII)
 IDENTIFIER = re.compile(r"(?=\S*\d)[\w.#:/-]+", re.ASCII)
 ATTRIBUTION = re.compile(r"CC[ -]BY\b.*|.*tatoeba\.org.*", re.DOTALL)
 NO_TEXT = (NUMBER, ADDRESS, IDENTIFIER, ATTRIBUTION)
-MOST = 0.9  # of the cells must be of a kind for the column to be of it
-FEW = 10  # rows, which say little of how often a value recurs
+MOST = 0.9  # share of the cells that decides what a column holds
+FEW = 10  # with fewer rows, repeated values mean little
 
 
 class Columns(NamedTuple):
@@ -47,7 +47,7 @@ class Columns(NamedTuple):
 def choose_columns(rows: Sequence[Row], reading: Reading, place: str) -> Columns:
     """The columns for source and target of a table that begins with these rows.
 
-    A header decides where there is one; else IDs, scores and the like are passed over.
+    A header decides if there is one; otherwise columns of IDs, scores and so on are skipped.
     """
     header = has_header(rows[0], reading)
     if reading.columns:
@@ -58,7 +58,7 @@ def choose_columns(rows: Sequence[Row], reading: Reading, place: str) -> Columns
 
 
 def has_header(row: Row, reading: Reading) -> bool:
-    """Whether a first row names columns: it says which is which, and says nothing else."""
+    """Whether a first row is a header: its cells are headings that tell the sides apart."""
     names = [cell.strip() for cell in row if cell.strip()]
     if reading.columns and set(reading.columns) <= set(names):
         return True
@@ -73,7 +73,7 @@ def has_header(row: Row, reading: Reading) -> bool:
 
 
 def told_columns(row: Row, reading: Reading, header: bool, place: str) -> Columns:
-    """As data.columns says."""
+    """The columns that data.columns names."""
     names = [cell.strip() for cell in row]
     places = []
     for column in reading.columns:

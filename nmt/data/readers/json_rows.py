@@ -1,4 +1,4 @@
-"""Pairs from JSON, as a stream: an object a line, or a list of objects over any number of lines."""
+"""Pairs from JSON, as a stream: one object per line, or a list of objects over several lines."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from nmt.errors import UserError, require
 KINDS = {type(None): "null", bool: "true or false", int: "a number", float: "a number"}
 KINDS |= {list: "a list", dict: "an object", bytes: "bytes"}
 SPACES = re.compile(r"[ \t\r\n]*")
-CHUNK = 1 << 16  # characters; a value that does not end in one is read with twice as many
+CHUNK = 1 << 16  # characters; doubled while a value does not end in them
 
 
 def read_json_lines(file: File, reading: Reading) -> Iterator[Pair]:
-    """One object a line; empty lines are passed over."""
+    """One object per line; empty lines are skipped."""
     for number, line in enumerate(read_lines(file), start=1):
         if not line.strip():
             continue
@@ -32,16 +32,16 @@ def read_json_lines(file: File, reading: Reading) -> Iterator[Pair]:
 
 
 def read_json(file: File, reading: Reading) -> Iterator[Pair]:
-    """A list of objects, or one object after the other, with any line breaks between and in them.
+    """A list of objects, or one object after the other, with line breaks anywhere.
 
-    One object is in memory at a time.
+    Only one object at a time is in memory.
     """
     for number, row in json_values(file):
         yield row_pair(row, reading.languages, f"{file} line {number}", reading.columns)
 
 
 def json_values(file: File) -> Iterator[tuple[int, Any]]:
-    """The values of a list, or those that follow each other, with the lines on which they begin."""
+    """The values of a list, or consecutive values, with the lines on which they begin."""
     text = Buffer(file)
     is_list = text.next() == "["
     if is_list:
@@ -51,7 +51,7 @@ def json_values(file: File) -> Iterator[tuple[int, Any]]:
         if is_list and character == "]":
             text.take(1)
             left = text.next()
-            require(not left, f"{text.place()} has more after the list has ended with ]")
+            require(not left, f"{text.place()} has text after the ] that ends the list")
             return
         if is_list and between:
             require(character == ",", f"{text.place()} has no comma between two objects")
@@ -59,11 +59,13 @@ def json_values(file: File) -> Iterator[tuple[int, Any]]:
             text.next()
         yield text.line, text.value()
         between = True
-    require(not is_list, f"{file} ends before its list does: the ] is missing, the file is cut off")
+    require(
+        not is_list, f"{file} ends within its list: the ] is missing, so the file may be cut off"
+    )
 
 
 class Buffer:
-    """The text of a file, of which only what is not yet taken is kept."""
+    """The text of a file, as a stream: only the part that is not yet taken is in memory."""
 
     def __init__(self, file: File) -> None:
         self.file = file
@@ -77,7 +79,7 @@ class Buffer:
         return f"{self.file} line {self.line}"
 
     def fill(self, size: int) -> bool:
-        """Reads until that many characters are there; says whether any came."""
+        """Reads until `size` characters are available. Returns whether any were read."""
         parts = [self.text[self.start :]]
         total = before = len(parts[0])
         while total < size and (line := next(self.lines, None)) is not None:
@@ -91,7 +93,7 @@ class Buffer:
         self.start += size
 
     def next(self) -> str:
-        """The next character that is no space, which is not taken; nothing at the end."""
+        """Skips spaces and returns the next character without taking it; "" at the end."""
         while True:
             spaces = SPACES.match(self.text, self.start)
             self.take(len(spaces[0]) if spaces else 0)
@@ -116,7 +118,7 @@ class Buffer:
                 return value
 
     def _may_go_on(self, error: Exception) -> bool:
-        """Whether only the end is missing. No string or number goes over the end of a line."""
+        """Whether only the end is missing. Strings and numbers do not extend over a line end."""
         return isinstance(error, json.JSONDecodeError) and not self.text[error.pos :].strip()
 
     def _wrong(self, error: Exception) -> str:
@@ -130,7 +132,7 @@ class Repeated(ValueError):
 
 
 def unique_keys(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two texts under one key, one would be lost."""
+    """The object as a dict. Raises `Repeated`, because one of two equal keys would be lost."""
     row = dict(items)
     if len(row) < len(items):
         raise Repeated("an object has the same key twice")
@@ -144,8 +146,8 @@ def no_json(place: str, error: Exception) -> str:
     elif isinstance(error, Repeated):
         why = str(error)
     else:
-        why = "it has a number with too many digits or too many brackets in each other"
-    return f"{place} is not JSON that can be read: {why}"
+        why = "it has a number with too many digits or too many nested brackets"
+    return f"{place} is not valid JSON: {why}"
 
 
 def row_pair(row: Any, languages: Languages, place: str, columns: tuple[str, ...] = ()) -> Pair:

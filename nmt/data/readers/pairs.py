@@ -1,4 +1,4 @@
-"""Sentence pairs, and what every reader of them is told."""
+"""Sentence pairs, and the arguments of every reader."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ class Languages(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """How a file is read. What it holds that is no pair is counted, as `read` and by the reason."""
+    """How to read a file. Rows that are not pairs are counted, as `read` and under a reason."""
 
     languages: Languages
     counts: Counter[str]
-    columns: tuple[str, ...] = ()  # names, or numbers from 1, of source and target; none: guessed
-    note: Callable[[str], None] = log.info  # takes what was found out about the file
+    columns: tuple[
+        str, ...
+    ] = ()  # of source and target: names, or numbers from 1; empty: automatic
+    note: Callable[[str], None] = log.info  # called with remarks about the file
 
     def drop(self, reason: str) -> None:
         self.counts["read"] += 1
@@ -48,8 +50,8 @@ def on_one_line(pairs: Iterable[Pair]) -> Iterator[Pair]:
 
 
 def one_line(text: str) -> str:
-    """`text` with a space for each control character and line separator: one line, wherever it is
-    written; and with U+FFFD for what UTF-8 cannot hold. Its length stays."""
+    """Replaces control characters and line separators by spaces, and characters that UTF-8 cannot
+    hold by U+FFFD. The length does not change."""
     return text if text.isprintable() else text.translate(ONE_LINE)
 
 

@@ -1,4 +1,4 @@
-"""Which name means the source and which the target: of columns, keys and files."""
+"""Telling source and target apart by the names of columns, keys and files."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _side_of_word(word: str, languages: Languages) -> int | None:
 
 
 def language_in(name: str) -> Language | None:
-    """The language that a name tells of."""
+    """The language that a name contains."""
     return next(filter(None, map(find_language, words_of(name))), None)
 
 
 def is_heading(name: str, languages: Languages) -> bool:
-    """Whether a cell consists of nothing but what headers consist of."""
+    """Whether a cell consists only of words that occur in headers."""
     words = words_of(name)
     known = ROLES.keys() | NO_SENTENCE | PLAIN
     return bool(words) and all(
@@ -71,7 +71,7 @@ def is_heading(name: str, languages: Languages) -> bool:
 def pair_keys(
     names: tuple[str, ...], languages: Languages, columns: tuple[str, ...] = ()
 ) -> tuple[str, str] | None:
-    """Which of these keys or headings hold source and target; None where that is not clear."""
+    """Which of these keys or headings hold source and target; None if that is not clear."""
     if columns:
         return (columns[0], columns[1]) if set(columns) <= set(names) else None
     if languages.source in names and languages.target in names:
@@ -81,7 +81,7 @@ def pair_keys(
 
 
 def foreign_languages(names: Sequence[str], languages: Languages) -> list[str]:
-    """The names that tell of languages which are neither source nor target."""
+    """The names of languages that are neither source nor target."""
     return [
         name
         for name in names
@@ -93,7 +93,7 @@ def foreign_languages(names: Sequence[str], languages: Languages) -> list[str]:
 
 
 def check_order(key: str, files: Sequence[str], languages: Languages) -> None:
-    """Raises `UserError` where the names of two aligned files tell of another order or language.
+    """Raises `UserError` if the names of two aligned files contradict the configured languages.
 
     They are compared where they differ: `train.en` and `train.de`, `en.txt` and `de.txt`.
     """

@@ -14,7 +14,7 @@ from nmt.data.readers.columns import Columns, Row, choose_columns, has_header
 from nmt.data.readers.pairs import Pair, Reading
 from nmt.errors import UserError
 
-SAMPLE_ROWS = 200  # from which the columns are chosen
+SAMPLE_ROWS = 200  # rows for choosing the columns
 SAMPLE_SIZE = 1 << 20  # characters
 DELIMITERS = (",", ";", "\t", "|")
 LONGEST_CELL = csv.field_size_limit()
@@ -32,7 +32,7 @@ class Rows(NamedTuple):
 
 
 def read_tsv(file: File, reading: Reading) -> Iterator[Pair]:
-    """A line for each pair, its columns separated by tabs; quotes are text, except in Excel's."""
+    """One pair per line, with tabs between columns. Quotes are text, except in files from Excel."""
     return table_pairs(tab_rows(read_lines(file), file), reading)
 
 
@@ -74,7 +74,7 @@ def read_csv(file: File, reading: Reading) -> Iterator[Pair]:
 
 
 def find_delimiter(lines: list[str]) -> str:
-    """The one that divides most rows into the same number of cells, at least two."""
+    """The delimiter that divides most rows into the same number of cells, at least two."""
 
     def rows_alike(delimiter: str) -> tuple[int, int]:
         reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter, strict=True)
@@ -149,7 +149,7 @@ def is_blank(row: Row) -> bool:
 
 
 def sample(items: Iterator[Item], size: Callable[[Item], int]) -> tuple[list[Item], Iterator[Item]]:
-    """The first items, as many as fit, and the others."""
+    """The first items, up to the sample size, and the others."""
     head: list[Item] = []
     total = 0
     for item in items:
