@@ -264,6 +264,6 @@ def run_config(run: Path, overrides: Sequence[str] = ()) -> Config:
 def require_run(run: Path) -> None:
     """Raises `UserError` for a path that is no run directory."""
     require(not isfile(run), f"{run} is a file, not a run directory")
-    require(isdir(run), f"there is no run directory {run}; scripts/train.py makes one")
+    require(isdir(run), f"no such run directory: {run} (create one with scripts/train.py)")
     found = isfile(run / "config.yaml")
     require(found, f"{run} is not a run directory: it has no config.yaml")

@@ -33,7 +33,7 @@ WRITING, BROKEN = ".writing-", ".broken-"
 
 
 def ensure(folder: Path, write: Callable[[Path], None]) -> bool:
-    """Fills `folder` by `write` unless it is there and sound; says whether it did."""
+    """Fills `folder` with `write` unless it exists and is intact. Returns whether it did."""
     for parent in folder.parents:
         require(not isfile(parent), f"data.cache: {parent} is a file, not a folder")
     remove_remains(folder.parent)

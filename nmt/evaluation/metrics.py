@@ -116,7 +116,7 @@ class Scorer:
         long = sum(len(line.split()) >= ORDER for line in lines)
         if long < len(lines) / 10:
             log.warning(
-                "BLEU says little here: it counts sequences of up to four tokens, and %d of "
+                "BLEU is unreliable here: it counts sequences of up to four tokens, and %d of "
                 "%d references have four; chrF suits short lines",
                 *(long, len(lines)),
             )

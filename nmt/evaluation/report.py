@@ -31,7 +31,7 @@ class Evaluation(NamedTuple):
     scores: Scores
     hypotheses: list[str]
     heads: list[HeadAlignment]  # every head in both readings; empty without true alignments
-    seconds: float  # that translating took
+    seconds: float  # for translating
     cut: int = 0  # translations that reached the length limit
 
     @property

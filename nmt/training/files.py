@@ -134,7 +134,9 @@ def check_inside(run: Path) -> None:
         told = getattr(error, "strerror", None) or error
         raise UserError(f"the run directory {shortened(run)} cannot be read: {told}") from error
     require(not os.path.isfile(run), f"{shortened(run)} is a file, not a run directory")
-    require(is_folder, f"there is no run directory {shortened(run)}; scripts/train.py makes one")
+    require(
+        is_folder, f"no such run directory: {shortened(run)} (create one with scripts/train.py)"
+    )
     _check_inside(run)
 
 

@@ -173,7 +173,7 @@ def test_a_given_file_is_trained_on(script: Script, tmp_path: Path) -> None:
         (["model.width=32"], "has a model with model.width=16, but model.width=32 makes it 32"),
         (["data.tokenizer.vocabulary=99"], "has a vocabulary with data.tokenizer.vocab"),
         (["init_from={run}:7"], "{run} has no checkpoint 7: it has best, last, "),
-        (["init_from={run}/none"], "there is no run directory {run}/none"),
+        (["init_from={run}/none"], "no such run directory: {run}/none"),
         (["init_from={run}/config.yaml"], "{run}/config.yaml is a file, not a run directory"),
         (["runs={run}/config.yaml"], "runs={run}/config.yaml: {run}/config.yaml is a file, not"),
         (["init_from=???"], "init_from must name a run directory"),

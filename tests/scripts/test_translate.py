@@ -239,5 +239,5 @@ def test_a_missing_run_is_one_line_and_no_traceback(tmp_path: Path) -> None:
     command = [sys.executable, str(SCRIPT), str(tmp_path / "none"), "A dog."]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 2 and ran.stdout == ""
-    assert ran.stderr.startswith("error: there is no run directory")
+    assert ran.stderr.startswith("error: no such run directory")
     assert ran.stderr.count("\n") == 1
