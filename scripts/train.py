@@ -103,7 +103,8 @@ def start(tree: DictConfig) -> None:
         check_inside(Path(tree.resume))
         config = resumed_config(Path(tree.resume), changed)
         config.resume = tree.resume
-    from nmt.training.launch import saved_anyway, train  # torch takes seconds to import
+    from nmt.training.ending import saved_anyway
+    from nmt.training.launch import train  # torch takes seconds to import
     from nmt.training.report import print_summary
 
     summary = train(config)

@@ -22,6 +22,7 @@ FLOORS: dict[float, tuple[str, ...]] = {
         "nmt.serving.*",
         "nmt.export",
         "nmt.formats",
+        "nmt.training.ending",
         "nmt.training.launch",
         "nmt.training.benchmark",
     ),

@@ -17,17 +17,18 @@ from lives import resumed
 from nmt.config import Config
 from nmt.screen import UserError
 from nmt.training.checkpoint import load_run
-from nmt.training.launch import saved_anyway, train
+from nmt.training.ending import saved_anyway
+from nmt.training.launch import train
 from nmt.training.report import Summary, print_summary
 
 MakeConfig = Callable[..., Config]
 
 FAILURES = {
-    "nmt.training.launch.build_lexicon": "the lexicon",
-    "nmt.training.launch.evaluate": "the evaluation on the test set",
-    "nmt.training.launch.save_aligner": "alignment.json",
-    "nmt.training.launch.average_weights": "averaging",
-    "nmt.training.launch.write_whole": "summary.json",
+    "nmt.training.ending.build_lexicon": "the lexicon",
+    "nmt.training.ending.evaluate": "the evaluation on the test set",
+    "nmt.training.ending.save_aligner": "alignment.json",
+    "nmt.training.ending.average_weights": "averaging",
+    "nmt.training.ending.write_whole": "summary.json",
     "nmt.training.report.save_png": "attention/",
 }
 ERRORS = [RuntimeError("it broke"), OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/y")]
@@ -59,7 +60,7 @@ def test_a_failure_is_a_warning(
 def test_without_scores_there_is_a_summary_of_the_rest(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nmt.training.launch.evaluate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("nmt.training.ending.evaluate", lambda *_, **__: 1 / 0)
     summary = train(make_config(max_steps=4))
     print_summary(summary)
     shown = capsys.readouterr().out
