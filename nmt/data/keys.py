@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from nmt.data.normalization import normalized, single_spaced
 from nmt.data.readers import Pair
 
 
-def spaced(text: str) -> str:
-    """Equal for texts that differ only in spaces."""
-    return " ".join(text.split())
-
-
 def folded(text: str) -> str:
-    """Equal for texts that differ only in case and spaces."""
-    return " ".join(text.casefold().split())
+    """Equal for texts that differ only in case, spaces and the encoding of accents."""
+    return single_spaced(normalized(text.casefold()))
 
 
 def digest(text: str) -> int:
@@ -27,8 +23,8 @@ def digest(text: str) -> int:
 
 
 def pair_digest(pair: Pair) -> int:
-    """The same for pairs that differ only in spaces."""
-    return digest("\n".join(map(spaced, pair)))
+    """The same for pairs that differ only in spaces and the encoding of accents."""
+    return digest("\n".join(single_spaced(normalized(text)) for text in pair))
 
 
 def rank(text: str, purpose: str, seed: int) -> int:
