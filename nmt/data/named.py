@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from os.path import isfile
+from os.path import isdir, isfile
 from pathlib import Path
 
 from nmt.config import DataConfig
@@ -65,7 +65,7 @@ def with_prefix(prefix: Path, sides: Languages) -> tuple[Path, ...]:
 
 def _missing(path: Path, paths: tuple[Path, ...], sides: Languages, folder: Path) -> str:
     """`there is no file a.tsv, nor a.tsv.en and a.tsv.de`, and the folder that was searched."""
-    if path.is_dir():
+    if isdir(path):
         return f"{path} is a folder: name a file in it, or use data.path={path}"
     prefix = f", nor {path.name}.{sides.source} and {path.name}.{sides.target}"
     message = f"there is no file {path}" + (prefix if len(paths) == 1 and not path.suffix else "")
