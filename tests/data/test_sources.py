@@ -121,3 +121,9 @@ def test_columns_of_a_file(folder):
     (folder / "a.csv").write_text("x,y,z\na,b,c\n")
     assert pairs("a.csv", columns="[z,x]") == [("c", "a")]
     assert pairs("a.csv", columns="3,2") == [("z", "y"), ("c", "b")]
+
+
+def test_a_folder_is_named_as_one(folder: Path) -> None:
+    (folder / "corpus").mkdir()
+    told = mistake("corpus")
+    assert told.startswith("data.train: corpus is a folder") and "data.path=corpus" in told
