@@ -96,6 +96,31 @@ def require_input() -> None:
     require("stdin" not in _closed, "standard input is closed: there is nothing to translate")
 
 
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say how a run is loaded."""
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        default="best",
+        metavar="best|last|averaged|STEP",
+        help="which weights to use (default: best)",
+    )
+    add(
+        "--device",
+        default="auto",
+        metavar="auto|cpu|cuda|cuda:1",
+        help="where to run (default: auto)",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a config key (repeatable)",
+    )
+
+
 def add_search(parser: argparse.ArgumentParser) -> None:
     """Adds the search flags. The schema of the config checks their values."""
     group = parser.add_argument_group("search (defaults: the run's config)")

@@ -13,7 +13,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nmt.cli import add_search, check_search, guarded, require_output, search_overrides
+from nmt.cli import (
+    add_run_options,
+    add_search,
+    check_search,
+    guarded,
+    require_output,
+    search_overrides,
+)
 from nmt.errors import UserError, require
 from nmt.screen import activity, print_table, start_logging
 
@@ -74,26 +81,7 @@ def parse() -> argparse.Namespace:
         "(default: by the target language, or by the script of the reference)",
     )
     add("--lowercase", action="store_true", help="ignore case in BLEU and chrF")
-    add(
-        "--checkpoint",
-        default="best",
-        metavar="best|last|averaged|STEP",
-        help="which weights to use (default: best)",
-    )
-    add(
-        "--device",
-        default="auto",
-        metavar="auto|cpu|cuda|cuda:1",
-        help="where to run (default: auto)",
-    )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a config key (repeatable)",
-    )
+    add_run_options(parser)
     add("--json", action="store_true", help="print one JSON object")
     add_search(parser)
     return parser.parse_args()

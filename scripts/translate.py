@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from nmt.cli import (
     add_demands,
+    add_run_options,
     add_search,
     check_search,
     guarded,
@@ -95,26 +96,7 @@ def parse() -> argparse.Namespace:
         metavar="RUN,RUN",
         help="more runs, with the same tokenizer, to ensemble with RUN",
     )
-    add(
-        "--checkpoint",
-        default="best",
-        metavar="best|last|averaged|STEP",
-        help="which weights to use (default: best)",
-    )
-    add(
-        "--device",
-        default="auto",
-        metavar="auto|cpu|cuda|cuda:1",
-        help="where to run (default: auto)",
-    )
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="overrides",
-        help="override a config key (repeatable)",
-    )
+    add_run_options(parser)
     add_files(parser.add_argument_group("input and output"))
     add_search(parser)
     add_demands(parser)

@@ -137,7 +137,7 @@ class Feed:
         return left if re.match(END, left) else left[:1].replace(b"<", b" ") + left[1:]
 
     def _give_up(self, why: str, block: bytes, place: Place) -> bytes:
-        """Leaves the unit that is open; what is left of the block from the place on."""
+        """Abandons the open unit. Returns the rest of the block, from `place` on."""
         self.outside = self.units.abandon(why)
         start = place.byte - self.fed + len(self.previous)
         left = (self.previous + block)[max(0, start) :]
