@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 Lengths = NDArray[np.int32]  # (pairs,) in ids, with EOS and without BOS
 Plan = list[NDArray[np.int64]]  # the rows of each batch
 
-# Pairs are sorted within pools of so many, drawn anew each epoch: large enough that neighbours
-# are of like length, small enough that in a large corpus they are others each time.
+# Pairs are sorted by length within pools of this size, which are drawn again for each epoch. A pool
+# is large enough for neighbours of similar length, and small enough to mix a large corpus.
 POOL = 1 << 16
 QUEUE = 4  # batches made ahead
 

@@ -35,8 +35,8 @@ class Strategy(Protocol):
     width: int  # hypotheses of a group
 
     def choose(self, log_probs: Tensor, reached: Reached) -> Candidates:
-        """The best continuations of each group, best first: (B, G, C), so many that `width` remain
-        if some end. `log_probs` (n, V) may be overwritten."""
+        """The best continuations of each group, best first: (B, G, C). C is large enough for
+        `width` of them to remain if some end. `log_probs` (n, V) may be overwritten."""
         ...
 
 
@@ -121,9 +121,9 @@ class Sampling(OneByOne):
     """Independent draws from the model: each sample is a group of its own.
 
     The distribution is sharpened by a `temperature` below 1, cut to the `top_k` likeliest tokens
-    (0: all; Fan et al. 2018) and to the fewest that hold `top_p` of what is left (Holtzman et al.
-    2020). The numbers drawn depend on `seed`, the sentence and its limit alone, not on its company;
-    more samples begin with the same ones.
+    (0: all; Fan et al. 2018) and then to the smallest set with `top_p` of the remaining probability
+    (Holtzman et al. 2020). The random numbers depend only on `seed`, the sentence and its length
+    limit, not on the rest of the batch. Drawing more samples keeps the earlier ones.
     """
 
     width = 1
